@@ -1,1 +1,10 @@
-//! fleet-homeserver.
+//! The homeserver as a process: configuration of Synapse and Conduit, a private Python
+//! environment for Synapse, start and stop, accounts, appservice registration files, health.
+//!
+//! Rooms, and everything the fleet says in them, are not known here.
+
+pub mod child;
+pub mod python;
+mod secret;
+
+pub use secret::Secret;
