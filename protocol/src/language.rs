@@ -1,0 +1,261 @@
+//! The one table of everything that can be said: which verb, on which surface, with which arguments.
+//!
+//! A verb has a dotted name (`task.add`). The name is the external tag in JSON
+//! (`{"task.add": {"title": "..."}}`), the path in a shell and in chat (`task add`), the name of the
+//! tool for a model, the label in metrics. Its arguments are one `clap::Args` struct in
+//! [`crate::verbs`]. [`Command`]s write, [`Query`]s read; both share one tree of words.
+
+use clap::{ArgMatches, Args, FromArgMatches};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
+
+use crate::verbs::{agent, board, budget, fleet, member, mission, spend, task};
+
+/// What one verb is, apart from its arguments.
+pub struct Verb {
+    /// Dotted name, stable for ever.
+    pub name: &'static str,
+    /// Whether it writes (a [`Command`]) or reads (a [`Query`]).
+    pub writes: bool,
+    /// Adds the verb's arguments, and its description, to a clap command.
+    pub augment: fn(clap::Command) -> clap::Command,
+    /// Reads the verb's arguments from clap's matches.
+    pub from_matches: fn(&ArgMatches) -> Result<Request, clap::Error>,
+    /// JSON schema of the arguments.
+    pub schema: fn(&mut SchemaGenerator) -> Schema,
+}
+
+/// Defines an enum of verbs: serde tags, names, and the table rows for the other surfaces.
+macro_rules! verbs {
+    ($(#[$meta:meta])* $kind:ident writes $writes:literal {
+        $($variant:ident($args:ty) = $name:literal,)*
+    }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+        pub enum $kind {
+            $(
+                #[doc = concat!("`", $name, "`")]
+                #[serde(rename = $name)]
+                $variant($args),
+            )*
+        }
+
+        impl $kind {
+            /// Every verb of this kind, in the order in which help lists them.
+            pub const VERBS: &[Verb] = &[$(Verb {
+                name: $name,
+                writes: $writes,
+                augment: <$args as Args>::augment_args,
+                from_matches: |m| <$args as FromArgMatches>::from_arg_matches(m).map(|a| Request::$kind($kind::$variant(a))),
+                schema: <$args as JsonSchema>::json_schema,
+            },)*];
+
+            /// The verb's dotted name.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$variant(_) => $name,)*
+                }
+            }
+
+            /// Reads the arguments of the verb called `name`; `None` when it is not of this kind.
+            fn read_args<'de, A: MapAccess<'de>>(name: &str, map: &mut A) -> Option<Result<Self, A::Error>> {
+                match name {
+                    $($name => Some(map.next_value::<$args>().map(Self::$variant)),)*
+                    _ => None,
+                }
+            }
+        }
+
+        $(
+            impl From<$args> for $kind {
+                fn from(args: $args) -> Self {
+                    Self::$variant(args)
+                }
+            }
+        )*
+    };
+}
+
+verbs! {
+    /// What changes the register.
+    Command writes true {
+        Pause(fleet::Pause) = "pause",
+        Resume(fleet::Resume) = "resume",
+        Verbosity(fleet::Verbosity) = "verbosity",
+        MemberAdd(member::Add) = "member.add",
+        MemberGrant(member::Grant) = "member.grant",
+        MemberRevoke(member::Revoke) = "member.revoke",
+        MissionNew(mission::New) = "mission.new",
+        MissionClose(mission::Close) = "mission.close",
+        TaskAdd(task::Add) = "task.add",
+        TaskClaim(task::Claim) = "task.claim",
+        TaskRenew(task::Renew) = "task.renew",
+        TaskProgress(task::Progress) = "task.progress",
+        TaskComplete(task::Complete) = "task.complete",
+        TaskFail(task::Fail) = "task.fail",
+        TaskBlock(task::Block) = "task.block",
+        TaskUnblock(task::Unblock) = "task.unblock",
+        TaskRelease(task::Release) = "task.release",
+        TaskCancel(task::Cancel) = "task.cancel",
+        TaskRetry(task::Retry) = "task.retry",
+        TaskDepend(task::Depend) = "task.depend",
+        AgentRegister(agent::Register) = "agent.register",
+        AgentHeartbeat(agent::Heartbeat) = "agent.heartbeat",
+        AgentRetire(agent::Retire) = "agent.retire",
+        SpendReport(spend::Report) = "spend.report",
+        BudgetSet(budget::Set) = "budget.set",
+        BudgetReset(budget::Reset) = "budget.reset",
+        BoardPropose(board::Propose) = "board.propose",
+        BoardVote(board::Vote) = "board.vote",
+        BoardClose(board::Close) = "board.close",
+    }
+}
+
+verbs! {
+    /// What only reads the register.
+    Query writes false {
+        Help(fleet::Help) = "help",
+        WhoAmI(fleet::WhoAmI) = "whoami",
+        Status(fleet::Status) = "status",
+        Ps(fleet::Ps) = "ps",
+        Doctor(fleet::Doctor) = "doctor",
+        MemberList(member::List) = "member.list",
+        MissionList(mission::List) = "mission.list",
+        MissionShow(mission::Show) = "mission.show",
+        TaskList(task::List) = "task.list",
+        TaskShow(task::Show) = "task.show",
+        AgentList(agent::List) = "agent.list",
+        AgentShow(agent::Show) = "agent.show",
+        BudgetStatus(budget::Status) = "budget.status",
+        BoardShow(board::Show) = "board.show",
+        BoardList(board::List) = "board.list",
+    }
+}
+
+/// A command or a query, where it does not yet matter which.
+///
+/// Its JSON is that of the command or query itself, `{"task.add": {...}}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Request {
+    /// Writes.
+    Command(Command),
+    /// Reads.
+    Query(Query),
+}
+
+impl Request {
+    /// The verb's dotted name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Command(c) => c.name(),
+            Self::Query(q) => q.name(),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Request {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(RequestVisitor)
+    }
+}
+
+/// Reads the one entry of a request, so that an error keeps its path in the document.
+struct RequestVisitor;
+
+impl<'de> Visitor<'de> for RequestVisitor {
+    type Value = Request;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object with one entry, the verb, such as {\"task.add\": {...}}")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Request, A::Error> {
+        let name: String = map.next_key()?.ok_or_else(|| A::Error::custom("no verb; expected one such as \"task.add\""))?;
+        let read = match Command::read_args(&name, &mut map) {
+            Some(command) => command.map(Request::Command),
+            None => match Query::read_args(&name, &mut map) {
+                Some(query) => query.map(Request::Query),
+                None => Err(A::Error::custom(unknown_verb(&name))),
+            },
+        }?;
+        match map.next_key::<String>()? {
+            None => Ok(read),
+            Some(second) => Err(A::Error::custom(format!("a second verb \"{second}\"; send one at a time"))),
+        }
+    }
+}
+
+fn unknown_verb(name: &str) -> String {
+    let nearest = verbs().map(|v| v.name).min_by_key(|v| strsim::damerau_levenshtein(v, name));
+    match nearest {
+        Some(v) if strsim::damerau_levenshtein(v, name) <= 3 => format!("unknown verb \"{name}\"; did you mean \"{v}\"?"),
+        _ => format!("unknown verb \"{name}\""),
+    }
+}
+
+impl From<Command> for Request {
+    fn from(c: Command) -> Self {
+        Self::Command(c)
+    }
+}
+
+impl From<Query> for Request {
+    fn from(q: Query) -> Self {
+        Self::Query(q)
+    }
+}
+
+/// Groups of verbs and what help says of them.
+const GROUPS: &[(&str, &str)] = &[
+    ("member", "Who may do what"),
+    ("mission", "Goals that group tasks"),
+    ("task", "Units of work: add, claim, report, finish"),
+    ("agent", "The agents of the fleet"),
+    ("spend", "What work has cost"),
+    ("budget", "Limits on spend, and how much is left"),
+    ("board", "Proposals and votes"),
+];
+
+/// Every verb: queries about the fleet first, as a newcomer reads them.
+pub fn verbs() -> impl Iterator<Item = &'static Verb> {
+    Query::VERBS.iter().chain(Command::VERBS)
+}
+
+/// Adds the language to a clap command: one sub-command per verb, grouped by the dotted names.
+pub fn augment(root: clap::Command) -> clap::Command {
+    let flat = verbs().filter(|v| !v.name.contains('.'));
+    let root = flat.fold(root, |c, v| c.subcommand((v.augment)(clap::Command::new(v.name))));
+    GROUPS.iter().fold(root, |c, (group, about)| c.subcommand(group_command(group, about)))
+}
+
+fn group_command(group: &'static str, about: &'static str) -> clap::Command {
+    let prefix = format!("{group}.");
+    let empty =
+        clap::Command::new(group).about(about).subcommand_required(true).arg_required_else_help(true).disable_help_subcommand(true);
+    verbs()
+        .filter_map(|v| v.name.strip_prefix(&prefix).map(|leaf| (v, leaf)))
+        .fold(empty, |c, (v, leaf)| c.subcommand((v.augment)(clap::Command::new(leaf))))
+}
+
+/// Reads a request from clap's matches of a command made by [`augment`].
+///
+/// # Errors
+/// clap's own, when a value does not fit; [`clap::error::ErrorKind::InvalidSubcommand`] when the
+/// matches are of no verb of the language.
+pub fn from_matches(matches: &ArgMatches) -> Result<Request, clap::Error> {
+    let mut name = String::new();
+    let mut at = matches;
+    while let Some((word, inner)) = at.subcommand() {
+        if !name.is_empty() {
+            name.push('.');
+        }
+        name.push_str(word);
+        at = inner;
+    }
+    match verbs().find(|v| v.name == name) {
+        Some(verb) => (verb.from_matches)(at),
+        None => Err(clap::Error::new(clap::error::ErrorKind::InvalidSubcommand)),
+    }
+}

@@ -1,0 +1,1 @@
+//! Proposals and ballots as people read them.

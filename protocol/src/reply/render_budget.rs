@@ -1,0 +1,1 @@
+//! Budgets and spend as people read them.
