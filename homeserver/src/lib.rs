@@ -3,7 +3,12 @@
 //!
 //! Rooms, and everything the fleet says in them, are not known here.
 
+pub mod accounts;
+pub mod appservice;
 pub mod child;
+pub mod config;
+pub mod health;
+pub mod process;
 pub mod python;
 mod secret;
 
