@@ -1,0 +1,1 @@
+//! Alerts: which rule raises an incident, and when it is over.

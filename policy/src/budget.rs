@@ -1,0 +1,1 @@
+//! Budget: windows, admission, settlement.
