@@ -1,1 +1,3 @@
 //! fleet-bot.
+mod settings;
+pub use settings::{AccountSource, Clock, Settings};
