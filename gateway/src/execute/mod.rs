@@ -1,0 +1,291 @@
+//! Execution of one command or query inside the transaction of its admission.
+
+use fleet_protocol::event::LeaseClaim;
+use fleet_protocol::language::{Command, Query};
+use fleet_protocol::outbox::{Attention, Message, Post, Relation, Target};
+use fleet_protocol::scalar::{Name, UserId};
+use fleet_protocol::verbs::member::GrantRole;
+use fleet_protocol::{Document, Problem, Reply, Timestamp};
+use jiff::tz::TimeZone;
+use uuid::Uuid;
+
+use crate::Ids;
+
+mod agent;
+pub(crate) mod board;
+mod budget;
+mod fleet;
+mod member;
+mod mission;
+mod refer;
+mod spend;
+pub(crate) mod task;
+
+/// What a verb works with: the transaction, who asks, where, and what is to be said about it.
+pub(crate) struct Exec<'t> {
+    /// The transaction; the tenant is set on it.
+    pub(crate) tx: &'t mut sqlx::PgConnection,
+    /// The tenant.
+    pub(crate) tenant: &'t Name,
+    /// The tenant's time zone.
+    pub(crate) zone: &'t TimeZone,
+    /// The present.
+    pub(crate) now: Timestamp,
+    /// Source of ids.
+    pub(crate) ids: &'t dyn Ids,
+    /// Who asks.
+    pub(crate) actor: &'t Actor,
+    /// Where.
+    pub(crate) place: &'t Place,
+    /// Id of the journal's row; the cause of everything that is written.
+    pub(crate) admission: Uuid,
+    /// Rows for the outbox, written after execution in the same transaction. A refusal drops them.
+    pub(crate) outbox: Vec<NewRow>,
+    /// What the answer is about; see [`Exec::about`].
+    pub(crate) answer_subject: Option<(Subject, Uuid)>,
+}
+
+/// Who asks, as the register knows them at this moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Actor {
+    /// A Matrix user id, a token's name, or `board:<decision>`.
+    pub(crate) principal: String,
+    /// The Matrix user, when there is one.
+    pub(crate) user: Option<UserId>,
+    /// Roles that count here: those of the whole fleet and those of the room.
+    pub(crate) roles: Vec<GrantRole>,
+    /// The agent whose account this is.
+    pub(crate) agent: Option<ActingAgent>,
+    /// The lease named by the request.
+    pub(crate) lease: Option<LeaseClaim>,
+    /// What the request says of the agent; checked against [`Self::agent`] unless it registers.
+    pub(crate) identity: Option<fleet_protocol::event::AgentIdentity>,
+    /// The power level in the room; none outside of rooms.
+    pub(crate) power_level: Option<i64>,
+}
+
+/// A registered agent that acts as itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ActingAgent {
+    /// The register's key.
+    pub(crate) id: Uuid,
+    /// Its name.
+    pub(crate) name: Name,
+    /// Its machine.
+    pub(crate) host: Name,
+    /// Its current incarnation.
+    pub(crate) incarnation: u64,
+}
+
+/// Where a request was made.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Place {
+    /// The register's key of the room in which it counts; none when the tenant has no such room.
+    pub(crate) room: Option<Uuid>,
+    /// The room's own key (`lobby`); none for a room without a plan.
+    pub(crate) room_key: Option<Name>,
+    /// The event, when it was one.
+    pub(crate) event: Option<String>,
+    /// The event it replies to.
+    pub(crate) reply_to: Option<String>,
+    /// The root of the thread it stands in.
+    pub(crate) thread_root: Option<String>,
+}
+
+/// A row for the outbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NewRow {
+    /// The row's id.
+    pub(crate) id: Uuid,
+    /// The room.
+    pub(crate) room: Room,
+    /// What to say.
+    pub(crate) post: Post,
+    /// What it relates to.
+    pub(crate) relation: Option<Relation>,
+    /// What it is about.
+    pub(crate) subject: Option<(Subject, Uuid)>,
+}
+
+/// A room as a verb names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// Where the request was made.
+    Here,
+    /// A planned room, by its key. Where there is none, the lobby.
+    Key(&'static str),
+    /// Any room, by the register's key.
+    Id(Uuid),
+}
+
+/// Kinds of things that messages are about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(
+    dead_code,
+    reason = "the whole vocabulary of the column, whichever verbs exist"
+)]
+pub(crate) enum Subject {
+    /// A task.
+    Task,
+    /// A mission.
+    Mission,
+    /// A proposal.
+    Proposal,
+    /// An incident.
+    Incident,
+    /// An agent.
+    Agent,
+    /// A budget window.
+    Budget,
+}
+
+impl Subject {
+    /// The word the register stores.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Task => "task",
+            Self::Mission => "mission",
+            Self::Proposal => "proposal",
+            Self::Incident => "incident",
+            Self::Agent => "agent",
+            Self::Budget => "budget",
+        }
+    }
+}
+
+/// Why a request was not executed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Stop {
+    /// For a reason of the domain or of authority: journalled and answered.
+    #[error("{}", .0.detail)]
+    Refused(Box<Problem>),
+    /// For a fault of the database: retried where that can help, else journalled as failed.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+impl From<Problem> for Stop {
+    fn from(problem: Problem) -> Self {
+        Self::Refused(Box::new(problem))
+    }
+}
+
+impl Exec<'_> {
+    /// Says something in a room; the row's id lets a later post refer to it.
+    pub(crate) fn say(
+        &mut self,
+        room: Room,
+        message: Message,
+        relation: Option<Relation>,
+        subject: Option<(Subject, Uuid)>,
+    ) -> Uuid {
+        self.post(room, Post::Message(message), relation, subject)
+    }
+
+    /// Replaces what an earlier row said.
+    pub(crate) fn edit(
+        &mut self,
+        room: Room,
+        row: Uuid,
+        message: Message,
+        subject: Option<(Subject, Uuid)>,
+    ) -> Uuid {
+        self.post(
+            room,
+            Post::Edit(message),
+            Some(Relation::Replaces(Target::Row(row))),
+            subject,
+        )
+    }
+
+    /// Posts anything.
+    pub(crate) fn post(
+        &mut self,
+        room: Room,
+        post: Post,
+        relation: Option<Relation>,
+        subject: Option<(Subject, Uuid)>,
+    ) -> Uuid {
+        let id = self.ids.next();
+        self.outbox.push(NewRow {
+            id,
+            room,
+            post,
+            relation,
+            subject,
+        });
+        id
+    }
+
+    /// What the answer to this request is about, so that a reply to the answer finds it: call it
+    /// once the thing is known.
+    pub(crate) fn about(&mut self, kind: Subject, id: Uuid) {
+        self.answer_subject = Some((kind, id));
+    }
+}
+
+/// A message without mentions or twin.
+pub(crate) fn notice(attention: Attention, document: Document) -> Message {
+    Message {
+        attention,
+        document,
+        mentions: Vec::new(),
+        twin: serde_json::Value::Null,
+    }
+}
+
+/// Executes a command.
+pub(crate) async fn command(exec: &mut Exec<'_>, command: &Command) -> Result<Reply, Stop> {
+    match command {
+        Command::Pause(a) => fleet::pause(exec, a).await,
+        Command::Resume(a) => fleet::resume(exec, a).await,
+        Command::Verbosity(a) => fleet::verbosity(exec, a).await,
+        Command::MemberAdd(a) => member::add(exec, a).await,
+        Command::MemberGrant(a) => member::grant(exec, a).await,
+        Command::MemberRevoke(a) => member::revoke(exec, a).await,
+        Command::MissionNew(a) => mission::new(exec, a).await,
+        Command::MissionClose(a) => mission::close(exec, a).await,
+        Command::TaskAdd(a) => task::add(exec, a).await,
+        Command::TaskClaim(a) => task::claim(exec, a).await,
+        Command::TaskRenew(a) => task::renew(exec, a).await,
+        Command::TaskProgress(a) => task::progress(exec, a).await,
+        Command::TaskComplete(a) => task::complete(exec, a).await,
+        Command::TaskFail(a) => task::fail(exec, a).await,
+        Command::TaskBlock(a) => task::block(exec, a).await,
+        Command::TaskUnblock(a) => task::unblock(exec, a).await,
+        Command::TaskRelease(a) => task::release(exec, a).await,
+        Command::TaskCancel(a) => task::cancel(exec, a).await,
+        Command::TaskRetry(a) => task::retry(exec, a).await,
+        Command::TaskDepend(a) => task::depend(exec, a).await,
+        Command::AgentRegister(a) => agent::register(exec, a).await,
+        Command::AgentHeartbeat(a) => agent::heartbeat(exec, a).await,
+        Command::AgentRetire(a) => agent::retire(exec, a).await,
+        Command::SpendReport(a) => spend::report(exec, a).await,
+        Command::BudgetSet(a) => budget::set(exec, a).await,
+        Command::BudgetReset(a) => budget::reset(exec, a).await,
+        Command::BoardPropose(a) => board::propose(exec, a).await,
+        Command::BoardVote(a) => board::vote(exec, a).await,
+        Command::BoardClose(a) => board::close(exec, a).await,
+    }
+}
+
+/// Answers a query.
+pub(crate) async fn query(exec: &mut Exec<'_>, query: &Query) -> Result<Reply, Stop> {
+    match query {
+        Query::Help(a) => fleet::help(exec, a).await,
+        Query::WhoAmI(a) => fleet::whoami(exec, a).await,
+        Query::Status(a) => fleet::status(exec, a).await,
+        Query::Ps(a) => fleet::ps(exec, a).await,
+        Query::Doctor(a) => fleet::doctor(exec, a).await,
+        Query::MemberList(a) => member::list(exec, a).await,
+        Query::MissionList(a) => mission::list(exec, a).await,
+        Query::MissionShow(a) => mission::show(exec, a).await,
+        Query::TaskList(a) => task::list(exec, a).await,
+        Query::TaskShow(a) => task::show(exec, a).await,
+        Query::AgentList(a) => agent::list(exec, a).await,
+        Query::AgentShow(a) => agent::show(exec, a).await,
+        Query::BudgetStatus(a) => budget::status(exec, a).await,
+        Query::BoardShow(a) => board::show(exec, a).await,
+        Query::BoardList(a) => board::list(exec, a).await,
+    }
+}
