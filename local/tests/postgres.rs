@@ -1,16 +1,17 @@
 //! Real clusters: PostgreSQL of the system and of the wheel.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
 use fleet_homeserver::python::Progress;
+use fleet_local::data_folder::DataFolder;
 use fleet_local::postgres::{Cluster, ClusterSettings, PostgresError, Source, TemporaryCluster};
 
 const QUIET: Progress<'static> = &|_| {};
 
 /// A folder PostgreSQL's user can enter.
 fn folder() -> tempfile::TempDir {
-    use std::os::unix::fs::PermissionsExt as _;
     let folder = tempfile::tempdir().unwrap();
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o711)).unwrap();
     folder
@@ -161,6 +162,18 @@ async fn an_interrupted_initialisation_is_done_again() {
     assert_eq!(sql(&cluster.owner_url(), "SELECT 1"), "1");
     assert!(!half.exists());
     cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_data_folder_in_a_closed_home_has_its_cluster_where_postgres_can_go() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(home.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+    let folder = DataFolder::open(&home.path().join("fleet")).unwrap();
+    let settings = ClusterSettings::new(folder.postgres().unwrap());
+    let cluster = Cluster::start(settings, QUIET).await.unwrap();
+    assert_eq!(sql(&cluster.owner_url(), "SELECT 1"), "1");
+    cluster.stop().await;
+    folder.remove().unwrap();
 }
 
 #[tokio::test]
