@@ -1,16 +1,22 @@
 //! Accounts by plain client-server requests: made with Synapse's shared secret or with a
 //! registration token, then logged in to.
 
+mod error;
+mod session;
+
 use std::time::Duration;
 
 use hmac::{Hmac, Mac as _};
 use reqwest::{Method, RequestBuilder, StatusCode};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use sha1::Sha1;
 use url::Url;
 
 use crate::Secret;
+
+pub use error::AccountError;
+pub use session::Session;
 
 /// Tries of one request when the server answers 429.
 const TRIES: u32 = 5;
@@ -34,69 +40,6 @@ pub enum Registration {
     },
     /// A registration token (client-server API, "Token-authenticated registration").
     Token(Secret),
-}
-
-/// A login.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Session {
-    /// The full user id.
-    pub user_id: String,
-    /// The bearer token of all further requests.
-    pub access_token: Secret,
-    /// The device it belongs to.
-    pub device_id: String,
-}
-
-/// Why there is no account or session.
-#[derive(Debug, thiserror::Error)]
-pub enum AccountError {
-    /// The name is taken.
-    #[error("the account `{0}` exists already")]
-    AlreadyExists(String),
-    /// The server said no.
-    #[error("the homeserver refused to {action}: {status} {code} {message}")]
-    Refused {
-        /// What was asked.
-        action: &'static str,
-        /// HTTP status.
-        status: u16,
-        /// Matrix error code.
-        code: String,
-        /// The server's words.
-        message: String,
-    },
-    /// No stage we can do leads to an account.
-    #[error(
-        "the homeserver wants {wanted} to make an account; give it a registration token or shared secret"
-    )]
-    NoFlow {
-        /// The stages it offers.
-        wanted: String,
-    },
-    /// 429 again and again.
-    #[error(
-        "the homeserver's rate limit did not let us {action} in {TRIES} tries; raise its rc_* limits"
-    )]
-    RateLimited {
-        /// What was asked.
-        action: &'static str,
-    },
-    /// No answer, or none that can be read.
-    #[error("cannot {action}: {source}")]
-    Transport {
-        /// What was asked.
-        action: &'static str,
-        /// The reason.
-        source: reqwest::Error,
-    },
-    /// An address or key that cannot be used.
-    #[error("cannot {action}: {detail}")]
-    Unusable {
-        /// What was asked.
-        action: &'static str,
-        /// The reason.
-        detail: String,
-    },
 }
 
 /// The account endpoints of one homeserver.
@@ -446,40 +389,4 @@ fn shared_secret_mac(
             .map(|byte| format!("{byte:02x}"))
             .collect(),
     )
-}
-
-/// A session as a 0600 file may hold it.
-#[derive(Serialize, Deserialize)]
-struct StoredSession {
-    user_id: String,
-    access_token: String,
-    device_id: String,
-}
-
-impl Session {
-    /// The session as JSON, for a file only its owner can read.
-    ///
-    /// # Errors
-    /// Never in practice: three strings.
-    pub fn to_json(&self) -> Result<Secret, serde_json::Error> {
-        let stored = StoredSession {
-            user_id: self.user_id.clone(),
-            access_token: self.access_token.expose().to_owned(),
-            device_id: self.device_id.clone(),
-        };
-        serde_json::to_string(&stored).map(Secret::from)
-    }
-
-    /// Reads what [`Session::to_json`] wrote.
-    ///
-    /// # Errors
-    /// Not that JSON.
-    pub fn from_json(text: &str) -> Result<Self, serde_json::Error> {
-        let stored: StoredSession = serde_json::from_str(text)?;
-        Ok(Self {
-            user_id: stored.user_id,
-            access_token: stored.access_token.into(),
-            device_id: stored.device_id,
-        })
-    }
 }

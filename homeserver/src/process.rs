@@ -3,7 +3,8 @@
 //! [`Homeserver`] runs one by itself (tests, tools); [`PreparedHomeserver`] is the same for a
 //! supervisor that owns the process.
 
-use std::io;
+mod error;
+
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,9 +12,11 @@ use std::time::Duration;
 use url::Url;
 
 use crate::accounts::Registration;
-use crate::child::{self, Child, ChildError, ChildSpec, Output, Signal};
-use crate::config::{self, ConfigError, ConfigFile, Settings};
-use crate::python::{self, Progress, PythonError, Requirements};
+use crate::child::{self, Child, ChildSpec, Output, Signal};
+use crate::config::{self, ConfigFile, Settings};
+use crate::python::{self, Progress, Requirements};
+
+pub use error::HomeserverError;
 
 /// Synapse and all it depends on.
 pub const SYNAPSE: Requirements = Requirements {
@@ -38,65 +41,6 @@ pub enum Software {
     Conduit(PathBuf),
     /// Synapse in a private Python environment.
     Synapse,
-}
-
-/// Why there is no running homeserver.
-#[derive(Debug, thiserror::Error)]
-pub enum HomeserverError {
-    /// The data folder is Conduit's, but Conduit is not there.
-    #[error(
-        "the data in {data} is Conduit's, but no `conduit` is on PATH; install it or name its path"
-    )]
-    NoConduit {
-        /// The data folder.
-        data: PathBuf,
-    },
-    /// The data folder belongs to the other software.
-    #[error("the data in {data} was made by {made_by}; use it, or choose another folder")]
-    OtherSoftware {
-        /// The data folder.
-        data: PathBuf,
-        /// Its maker.
-        made_by: &'static str,
-    },
-    /// The private environment failed.
-    #[error(transparent)]
-    Python(#[from] PythonError),
-    /// The configuration failed.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The process could not be started.
-    #[error(transparent)]
-    Child(#[from] ChildError),
-    /// It ended instead of becoming ready.
-    #[error("the homeserver ended at its start ({status}); the end of {log}:\n{tail}")]
-    Ended {
-        /// How.
-        status: String,
-        /// Its log.
-        log: PathBuf,
-        /// The log's last lines.
-        tail: String,
-    },
-    /// It is neither ready nor dead.
-    #[error("the homeserver was not ready after {} s; see {log}", PATIENCE.as_secs())]
-    NotReady {
-        /// Its log.
-        log: PathBuf,
-    },
-    /// A file could not be used.
-    #[error("cannot {action} {path}: {source}")]
-    Io {
-        /// What was being done.
-        action: &'static str,
-        /// With which file.
-        path: PathBuf,
-        /// The operating system's reason.
-        source: io::Error,
-    },
-    /// The HTTP client for the readiness question failed.
-    #[error("cannot make an HTTP client: {0}")]
-    Http(reqwest::Error),
 }
 
 /// What homeserver to run.
@@ -410,69 +354,4 @@ fn write(data: &Path, file: &ConfigFile) -> Result<(), HomeserverError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn settings(data: &Path, software: Software) -> HomeserverSettings {
-        HomeserverSettings {
-            config: Settings {
-                data: data.to_owned(),
-                ..config::example()
-            },
-            software,
-            log: data.join("log"),
-            cache: None,
-        }
-    }
-
-    #[tokio::test]
-    async fn the_data_s_maker_is_not_exchanged() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join(config::conduit::FILE), "").unwrap();
-        let error = choose(&settings(folder.path(), Software::Synapse), &|_| {})
-            .await
-            .unwrap_err();
-        assert!(
-            matches!(
-                error,
-                HomeserverError::OtherSoftware {
-                    made_by: "Conduit",
-                    ..
-                }
-            ),
-            "{error}"
-        );
-        let named = Software::Conduit(PathBuf::from("/opt/conduit"));
-        let chosen = choose(&settings(folder.path(), named), &|_| {})
-            .await
-            .unwrap();
-        assert!(matches!(chosen, Program::Conduit(path) if path == Path::new("/opt/conduit")));
-    }
-
-    #[tokio::test]
-    async fn a_conduit_is_started_with_its_configuration() {
-        use std::os::unix::fs::PermissionsExt as _;
-        let folder = tempfile::tempdir().unwrap();
-        let binary = folder.path().join("conduit");
-        std::fs::write(&binary, "#!/bin/sh\ncat \"$CONDUIT_CONFIG\"\nexit 3\n").unwrap();
-        std::fs::set_permissions(&binary, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let data = folder.path().join("data");
-        let error = Homeserver::start(settings(&data, Software::Conduit(binary)), &|_| {})
-            .await
-            .unwrap_err();
-        let HomeserverError::Ended { status, tail, .. } = error else {
-            panic!("{error}")
-        };
-        assert!(
-            status.contains('3') && tail.contains("fleet.localhost"),
-            "{status}: {tail}"
-        );
-        let mode = data
-            .join(config::conduit::FILE)
-            .metadata()
-            .unwrap()
-            .permissions()
-            .mode();
-        assert_eq!(mode & 0o777, 0o600);
-    }
-}
+mod tests;

@@ -1,6 +1,11 @@
 //! The account requests, against a server that answers as the specification and the two
 //! homeservers do.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a helper of a test fails it by panicking, as the test itself does"
+)]
+
 use fleet_homeserver::Secret;
 use fleet_homeserver::accounts::{AccountError, Accounts, Registration, Session};
 use serde_json::{Value, json};

@@ -1,5 +1,10 @@
 //! A real Synapse: made, started, used, killed, started again.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a helper of a test fails it by panicking, as the test itself does"
+)]
+
 use fleet_homeserver::Secret;
 use fleet_homeserver::accounts::{AccountError, Accounts, Registration, Session};
 use fleet_homeserver::config::Settings;

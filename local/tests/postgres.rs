@@ -1,5 +1,10 @@
 //! Real clusters: PostgreSQL of the system and of the wheel.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a helper of a test fails it by panicking, as the test itself does"
+)]
+
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;

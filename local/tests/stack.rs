@@ -1,5 +1,10 @@
 //! The stack with a real PostgreSQL, a real Synapse and a stand-in service.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a helper of a test fails it by panicking, as the test itself does"
+)]
+
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -152,6 +157,37 @@ async fn up_kill_everything_down_and_up_again() {
     given_ones_are_used(place.path().join("other"), &again).await;
     again.stop().await.remove().unwrap();
     assert!(!root.exists());
+}
+
+/// Kill the process that holds the stack as rudely as possible, start another at once.
+#[tokio::test]
+async fn a_start_after_a_sigkill_resumes() {
+    use tokio::io::AsyncBufReadExt as _;
+    let place = tempfile::tempdir().unwrap();
+    let root = place.path().join("fleet");
+    let test = std::env::current_exe().unwrap();
+    let example = test.ancestors().nth(2).unwrap().join("examples/hold_stack");
+    let mut holder = tokio::process::Command::new(&example)
+        .arg(&root)
+        .stdout(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap_or_else(|e| panic!("{e}: build the examples first ({})", example.display()));
+    let mut lines = tokio::io::BufReader::new(holder.stdout.take().unwrap()).lines();
+    let mut line = async || lines.next_line().await.unwrap().unwrap();
+    let (url, pids) = (line().await, [line().await, line().await]);
+    let pids = pids.map(|pid| pid.parse::<u32>().unwrap());
+    assert!(pids.into_iter().all(is_alive));
+    holder.kill().await.unwrap();
+
+    let again = Stack::start(settings(root), quiet()).await.unwrap();
+    assert!(
+        !pids.into_iter().any(is_alive),
+        "PostgreSQL and Synapse died with their parent"
+    );
+    assert_eq!(again.homeserver().url.as_str(), url);
+    assert_eq!(sql(again.database_url(), "SELECT 1"), "1");
+    again.stop().await.remove().unwrap();
 }
 
 /// A stack on the database and homeserver of another one starts no process of its own.

@@ -1,5 +1,10 @@
 //! The supervisor with small shell children.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a helper of a test fails it by panicking, as the test itself does"
+)]
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
