@@ -97,10 +97,17 @@ impl Document {
 
     /// Adds a table; one without rows adds nothing.
     #[must_use]
-    pub fn table<const N: usize>(mut self, head: [&str; N], rows: impl IntoIterator<Item = [Vec<Span>; N]>) -> Self {
+    pub fn table<const N: usize>(
+        mut self,
+        head: [&str; N],
+        rows: impl IntoIterator<Item = [Vec<Span>; N]>,
+    ) -> Self {
         let rows: Vec<Vec<Vec<Span>>> = rows.into_iter().map(Vec::from).collect();
         if !rows.is_empty() {
-            self.0.push(Block::Table { head: head.map(str::to_owned).into(), rows });
+            self.0.push(Block::Table {
+                head: head.map(str::to_owned).into(),
+                rows,
+            });
         }
         self
     }
@@ -122,7 +129,10 @@ impl Document {
     /// Adds a folded part.
     #[must_use]
     pub fn folded(mut self, summary: impl Into<String>, inner: Self) -> Self {
-        self.0.push(Block::Folded { summary: summary.into(), blocks: inner.0 });
+        self.0.push(Block::Folded {
+            summary: summary.into(),
+            blocks: inner.0,
+        });
         self
     }
 

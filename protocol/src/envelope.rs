@@ -177,7 +177,7 @@ pub struct Submitted {
 /// What became of an envelope or a command: stored for ever under its key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Receipt {
-    /// Id of the admission row; its first characters are the reference people see.
+    /// Id of the admission row; its last eight characters are the reference people see.
     pub id: Uuid,
     /// The key it answers.
     pub key: String,

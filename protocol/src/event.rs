@@ -115,13 +115,19 @@ impl CommandContent {
         if let Some(v) = version.and_then(serde_json::Value::as_u64)
             && v != VERSION
         {
-            return Err(Problem::new(Code::UnknownVersion, format!("version {v} is not spoken here"))
-                .remedy(format!("send \"v\": {VERSION}"))
-                .at(Place::Path("v".into())));
+            return Err(Problem::new(
+                Code::UnknownVersion,
+                format!("version {v} is not spoken here"),
+            )
+            .remedy(format!("send \"v\": {VERSION}"))
+            .at(Place::Path("v".into())));
         }
         let read: Self = read_json(content)?;
         if read.id.is_empty() || read.id.chars().count() > 128 {
-            return Err(Problem::new(Code::Malformed, "the id must have 1 to 128 characters").at(Place::Path("id".into())));
+            return Err(
+                Problem::new(Code::Malformed, "the id must have 1 to 128 characters")
+                    .at(Place::Path("id".into())),
+            );
         }
         Ok(read)
     }

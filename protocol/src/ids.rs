@@ -60,7 +60,9 @@ pub enum Ref<K: Kind> {
 
 /// The text is no reference of the expected kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("is not a {noun}; write it like {letter}12, or leave it out when replying to the {noun}'s message")]
+#[error(
+    "is not a {noun}; write it like {letter}12, or leave it out when replying to the {noun}'s message"
+)]
 pub struct NotAReference {
     noun: &'static str,
     letter: char,
@@ -77,7 +79,10 @@ impl<K: Kind> FromStr for Ref<K> {
     type Err = NotAReference;
 
     fn from_str(text: &str) -> Result<Self, NotAReference> {
-        let refused = NotAReference { noun: K::NOUN, letter: K::LETTER };
+        let refused = NotAReference {
+            noun: K::NOUN,
+            letter: K::LETTER,
+        };
         if text.eq_ignore_ascii_case("this") {
             return Ok(Self::This);
         }
@@ -114,7 +119,8 @@ impl<K: Kind> Serialize for Ref<K> {
 impl<'de, K: Kind> Deserialize<'de> for Ref<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Cow::<'de, str>::deserialize(deserializer)?;
-        text.parse().map_err(|e: NotAReference| D::Error::custom(format!("\"{text}\" {e}")))
+        text.parse()
+            .map_err(|e: NotAReference| D::Error::custom(format!("\"{text}\" {e}")))
     }
 }
 

@@ -172,7 +172,9 @@ impl<'de> Visitor<'de> for RequestVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Request, A::Error> {
-        let name: String = map.next_key()?.ok_or_else(|| A::Error::custom("no verb; expected one such as \"task.add\""))?;
+        let name: String = map
+            .next_key()?
+            .ok_or_else(|| A::Error::custom("no verb; expected one such as \"task.add\""))?;
         let read = match Command::read_args(&name, &mut map) {
             Some(command) => command.map(Request::Command),
             None => match Query::read_args(&name, &mut map) {
@@ -182,15 +184,21 @@ impl<'de> Visitor<'de> for RequestVisitor {
         }?;
         match map.next_key::<String>()? {
             None => Ok(read),
-            Some(second) => Err(A::Error::custom(format!("a second verb \"{second}\"; send one at a time"))),
+            Some(second) => Err(A::Error::custom(format!(
+                "a second verb \"{second}\"; send one at a time"
+            ))),
         }
     }
 }
 
 fn unknown_verb(name: &str) -> String {
-    let nearest = verbs().map(|v| v.name).min_by_key(|v| strsim::damerau_levenshtein(v, name));
+    let nearest = verbs()
+        .map(|v| v.name)
+        .min_by_key(|v| strsim::damerau_levenshtein(v, name));
     match nearest {
-        Some(v) if strsim::damerau_levenshtein(v, name) <= 3 => format!("unknown verb \"{name}\"; did you mean \"{v}\"?"),
+        Some(v) if strsim::damerau_levenshtein(v, name) <= 3 => {
+            format!("unknown verb \"{name}\"; did you mean \"{v}\"?")
+        }
         _ => format!("unknown verb \"{name}\""),
     }
 }
@@ -223,20 +231,44 @@ pub fn verbs() -> impl Iterator<Item = &'static Verb> {
     Query::VERBS.iter().chain(Command::VERBS)
 }
 
+/// The verb with this dotted name.
+pub fn verb(name: &str) -> Option<&'static Verb> {
+    verbs().find(|v| v.name == name)
+}
+
+/// The groups of verbs, each with what help says of it.
+pub fn groups() -> &'static [(&'static str, &'static str)] {
+    GROUPS
+}
+
+/// Whether a word names a group of verbs, such as `task`.
+pub fn is_group(word: &str) -> bool {
+    GROUPS.iter().any(|(group, _)| *group == word)
+}
+
 /// Adds the language to a clap command: one sub-command per verb, grouped by the dotted names.
 pub fn augment(root: clap::Command) -> clap::Command {
     let flat = verbs().filter(|v| !v.name.contains('.'));
-    let root = flat.fold(root, |c, v| c.subcommand((v.augment)(clap::Command::new(v.name))));
-    GROUPS.iter().fold(root, |c, (group, about)| c.subcommand(group_command(group, about)))
+    let root = flat.fold(root, |c, v| {
+        c.subcommand((v.augment)(clap::Command::new(v.name)))
+    });
+    GROUPS.iter().fold(root, |c, (group, about)| {
+        c.subcommand(group_command(group, about))
+    })
 }
 
 fn group_command(group: &'static str, about: &'static str) -> clap::Command {
     let prefix = format!("{group}.");
-    let empty =
-        clap::Command::new(group).about(about).subcommand_required(true).arg_required_else_help(true).disable_help_subcommand(true);
+    let empty = clap::Command::new(group)
+        .about(about)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .disable_help_subcommand(true);
     verbs()
         .filter_map(|v| v.name.strip_prefix(&prefix).map(|leaf| (v, leaf)))
-        .fold(empty, |c, (v, leaf)| c.subcommand((v.augment)(clap::Command::new(leaf))))
+        .fold(empty, |c, (v, leaf)| {
+            c.subcommand((v.augment)(clap::Command::new(leaf)))
+        })
 }
 
 /// Reads a request from clap's matches of a command made by [`augment`].
@@ -254,7 +286,7 @@ pub fn from_matches(matches: &ArgMatches) -> Result<Request, clap::Error> {
         name.push_str(word);
         at = inner;
     }
-    match verbs().find(|v| v.name == name) {
+    match verb(&name) {
         Some(verb) => (verb.from_matches)(at),
         None => Err(clap::Error::new(clap::error::ErrorKind::InvalidSubcommand)),
     }

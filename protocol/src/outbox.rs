@@ -96,7 +96,11 @@ impl Relation {
         match self {
             Self::Reply { to, .. } => to,
             Self::Thread { root } => root,
-            Self::Replaces(t) | Self::Annotates(t) | Self::Redacts(t) | Self::Pins(t) | Self::References(t) => t,
+            Self::Replaces(t)
+            | Self::Annotates(t)
+            | Self::Redacts(t)
+            | Self::Pins(t)
+            | Self::References(t) => t,
         }
     }
 }

@@ -45,7 +45,14 @@ pub enum Place {
 impl Problem {
     /// A problem with a code and a cause.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), remedy: None, at: None, suggestion: None, reference: None }
+        Self {
+            code,
+            detail: detail.into(),
+            remedy: None,
+            at: None,
+            suggestion: None,
+            reference: None,
+        }
     }
 
     /// Adds what to do about it.

@@ -80,12 +80,22 @@ pub struct Changed<T> {
 impl<T> Changed<T> {
     /// A thing that was only shown.
     pub fn shown(now: T) -> Self {
-        Self { change: None, already: false, now, notes: Vec::new() }
+        Self {
+            change: None,
+            already: false,
+            now,
+            notes: Vec::new(),
+        }
     }
 
     /// A thing that was changed.
     pub fn to(change: &str, now: T) -> Self {
-        Self { change: Some(change.to_owned()), already: false, now, notes: Vec::new() }
+        Self {
+            change: Some(change.to_owned()),
+            already: false,
+            now,
+            notes: Vec::new(),
+        }
     }
 }
 
@@ -195,7 +205,9 @@ pub struct Check {
 }
 
 /// How a checked thing is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckState {
     /// As it should be.
@@ -420,7 +432,9 @@ pub struct WindowView {
 impl WindowView {
     /// Spent, held and presumed together.
     pub fn used(&self) -> u64 {
-        self.spent.saturating_add(self.held).saturating_add(self.presumed)
+        self.spent
+            .saturating_add(self.held)
+            .saturating_add(self.presumed)
     }
 
     /// What is left of the limit.

@@ -36,7 +36,9 @@ pub enum ScalarError {
     #[error("is too large; the largest number is 9007199254740991")]
     TooLarge,
     /// Not a lower-case name.
-    #[error("is not a name; use a-z, 0-9, '-' or '_', starting with a letter or digit, at most 64 characters")]
+    #[error(
+        "is not a name; use a-z, 0-9, '-' or '_', starting with a letter or digit, at most 64 characters"
+    )]
     NotAName,
     /// Not a percentage.
     #[error("is not a percentage; write a whole number from 0 to 100")]
@@ -74,7 +76,10 @@ impl<const MAX: usize> TryFrom<String> for Text<MAX> {
         if len > MAX {
             return Err(ScalarError::TooLong { len, max: MAX });
         }
-        if let Some(c) = text.chars().find(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
+        if let Some(c) = text
+            .chars()
+            .find(|c| c.is_control() && !matches!(c, '\n' | '\t'))
+        {
             return Err(ScalarError::Control(c.into()));
         }
         if !text.chars().any(|c| !c.is_whitespace() && !is_invisible(c)) {
@@ -198,9 +203,14 @@ checked_string!(
 fn check_name(text: &str) -> Result<String, ScalarError> {
     let lower = text.to_lowercase();
     let mut chars = lower.chars();
-    let starts_well = chars.next().is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
-    let goes_on_well = chars.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_' | '.'));
-    (starts_well && goes_on_well && lower.len() <= 64).then_some(lower).ok_or(ScalarError::NotAName)
+    let starts_well = chars
+        .next()
+        .is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+    let goes_on_well =
+        chars.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_' | '.'));
+    (starts_well && goes_on_well && lower.len() <= 64)
+        .then_some(lower)
+        .ok_or(ScalarError::NotAName)
 }
 
 fn check_user_id(text: &str) -> Result<String, ScalarError> {
@@ -212,7 +222,9 @@ fn check_user_id(text: &str) -> Result<String, ScalarError> {
 }
 
 /// A whole number from 0 to 2^53 - 1, so that it survives JSON and Matrix on its way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize,
+)]
 #[serde(try_from = "u64", into = "u64")]
 pub struct Count(u64);
 
@@ -232,7 +244,11 @@ impl TryFrom<u64> for Count {
     type Error = ScalarError;
 
     fn try_from(n: u64) -> Result<Self, ScalarError> {
-        if n > MAX_INTEGER { Err(ScalarError::TooLarge) } else { Ok(Self(n)) }
+        if n > MAX_INTEGER {
+            Err(ScalarError::TooLarge)
+        } else {
+            Ok(Self(n))
+        }
     }
 }
 
@@ -255,7 +271,9 @@ impl FromStr for Count {
     fn from_str(text: &str) -> Result<Self, ScalarError> {
         let (digits, factor) = match text.strip_suffix(['k', 'K']) {
             Some(rest) => (rest, 1_000),
-            None => text.strip_suffix('M').map_or((text, 1), |rest| (rest, 1_000_000)),
+            None => text
+                .strip_suffix('M')
+                .map_or((text, 1), |rest| (rest, 1_000_000)),
         };
         let well_formed = digits.starts_with(|c: char| c.is_ascii_digit())
             && digits.ends_with(|c: char| c.is_ascii_digit())
@@ -263,8 +281,14 @@ impl FromStr for Count {
         if !well_formed {
             return Err(ScalarError::NotANumber);
         }
-        let plain: u64 = digits.replace('_', "").parse().map_err(|_| ScalarError::TooLarge)?;
-        plain.checked_mul(factor).ok_or(ScalarError::TooLarge)?.try_into()
+        let plain: u64 = digits
+            .replace('_', "")
+            .parse()
+            .map_err(|_| ScalarError::TooLarge)?;
+        plain
+            .checked_mul(factor)
+            .ok_or(ScalarError::TooLarge)?
+            .try_into()
     }
 }
 
@@ -304,7 +328,11 @@ impl TryFrom<u8> for Percent {
     type Error = ScalarError;
 
     fn try_from(n: u8) -> Result<Self, ScalarError> {
-        if n > 100 { Err(ScalarError::NotAPercentage) } else { Ok(Self(n)) }
+        if n > 100 {
+            Err(ScalarError::NotAPercentage)
+        } else {
+            Ok(Self(n))
+        }
     }
 }
 
@@ -319,7 +347,10 @@ impl FromStr for Percent {
 
     fn from_str(text: &str) -> Result<Self, ScalarError> {
         let digits = text.strip_suffix('%').unwrap_or(text);
-        digits.parse::<u8>().map_err(|_| ScalarError::NotAPercentage)?.try_into()
+        digits
+            .parse::<u8>()
+            .map_err(|_| ScalarError::NotAPercentage)?
+            .try_into()
     }
 }
 

@@ -28,7 +28,9 @@ impl Timestamp {
 
     /// The instant in a zone, as people read it: `Mon 2026-11-30 09:00 CET`.
     pub fn in_zone(self, zone: &TimeZone) -> String {
-        ZonedDateTime::new(self.0, zone.clone()).strftime("%a %Y-%m-%d %H:%M %Z").to_string()
+        ZonedDateTime::new(self.0, zone.clone())
+            .strftime("%a %Y-%m-%d %H:%M %Z")
+            .to_string()
     }
 }
 
@@ -74,7 +76,9 @@ pub enum Moment {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MomentError {
     /// Not a time in any accepted form.
-    #[error("is not a time; write 2026-11-30T09:00+01:00, 2026-11-30T09:00 (the fleet's zone) or +3h")]
+    #[error(
+        "is not a time; write 2026-11-30T09:00+01:00, 2026-11-30T09:00 (the fleet's zone) or +3h"
+    )]
     Unreadable,
     /// The wall clock shows this reading twice or never on that day.
     #[error("happens twice or never in {zone} (clock change); add an offset such as +01:00")]
@@ -96,13 +100,20 @@ impl Moment {
         let instant = match self {
             Self::At(ts) => *ts,
             Self::After(d) => now.0.checked_add(*d).map_err(|_| MomentError::OutOfRange)?,
-            Self::Local(civil) => zone
-                .to_ambiguous_timestamp(*civil)
-                .unambiguous()
-                .map_err(|_| MomentError::Ambiguous { zone: zone.iana_name().unwrap_or("this zone").to_owned() })?,
+            Self::Local(civil) => {
+                zone.to_ambiguous_timestamp(*civil)
+                    .unambiguous()
+                    .map_err(|_| MomentError::Ambiguous {
+                        zone: zone.iana_name().unwrap_or("this zone").to_owned(),
+                    })?
+            }
         };
         let year = instant.to_zoned_datetime(TimeZone::UTC).year();
-        if (2000..2200).contains(&year) { Ok(Timestamp(instant)) } else { Err(MomentError::OutOfRange) }
+        if (2000..2200).contains(&year) {
+            Ok(Timestamp(instant))
+        } else {
+            Err(MomentError::OutOfRange)
+        }
     }
 }
 
@@ -112,7 +123,11 @@ impl FromStr for Moment {
     fn from_str(text: &str) -> Result<Self, MomentError> {
         if let Some(span) = text.strip_prefix('+') {
             let duration: SignedDuration = span.parse().map_err(|_| MomentError::Unreadable)?;
-            return if duration.is_negative() { Err(MomentError::Unreadable) } else { Ok(Self::After(duration)) };
+            return if duration.is_negative() {
+                Err(MomentError::Unreadable)
+            } else {
+                Ok(Self::After(duration))
+            };
         }
         if let Ok(ts) = text.parse::<jiff::Timestamp>() {
             return Ok(Self::At(ts));
@@ -120,7 +135,9 @@ impl FromStr for Moment {
         if let Ok(zoned) = text.parse::<ZonedDateTime>() {
             return Ok(Self::At(zoned.timestamp()));
         }
-        text.parse::<DateTime>().map(Self::Local).map_err(|_| MomentError::Unreadable)
+        text.parse::<DateTime>()
+            .map(Self::Local)
+            .map_err(|_| MomentError::Unreadable)
     }
 }
 
@@ -203,7 +220,10 @@ impl FromStr for Length {
         };
         let digits = text.strip_suffix(unit).ok_or(NotALength)?;
         let n: u32 = digits.parse().map_err(|_| NotALength)?;
-        n.checked_mul(factor).filter(|s| *s > 0).map(Self::from_seconds).ok_or(NotALength)
+        n.checked_mul(factor)
+            .filter(|s| *s > 0)
+            .map(Self::from_seconds)
+            .ok_or(NotALength)
     }
 }
 

@@ -26,17 +26,27 @@ fn blocks(out: &mut String, all: &[Block]) {
 
 /// Paragraphs and headings follow each other without a blank line between.
 fn is_tight(block: &Block) -> bool {
-    matches!(block, Block::Paragraph(_) | Block::Heading(_) | Block::List(_) | Block::Quote(_))
+    matches!(
+        block,
+        Block::Paragraph(_) | Block::Heading(_) | Block::List(_) | Block::Quote(_)
+    )
 }
 
 fn one(out: &mut String, block: &Block) {
     match block {
         Block::Heading(spans) | Block::Paragraph(spans) => line(out, &plain_spans(spans)),
-        Block::List(items) => items.iter().for_each(|item| line(out, &format!("- {}", plain_spans(item)))),
+        Block::List(items) => items
+            .iter()
+            .for_each(|item| line(out, &format!("- {}", plain_spans(item)))),
         Block::Table { head, rows } => table(out, head, rows),
         Block::Code(text) => line(out, text.trim_end()),
-        Block::Quote(spans) => plain_spans(spans).lines().for_each(|l| line(out, &format!("> {l}"))),
-        Block::Folded { summary, blocks: inner } => {
+        Block::Quote(spans) => plain_spans(spans)
+            .lines()
+            .for_each(|l| line(out, &format!("> {l}"))),
+        Block::Folded {
+            summary,
+            blocks: inner,
+        } => {
             line(out, &format!("{summary}:"));
             blocks(out, inner);
         }
@@ -60,10 +70,19 @@ fn plain_spans(spans: &[Span]) -> String {
 
 fn table(out: &mut String, head: &[String], rows: &[Vec<Vec<Span>>]) {
     let cells: Vec<Vec<String>> = std::iter::once(head.to_vec())
-        .chain(rows.iter().map(|row| row.iter().map(|cell| plain_spans(cell)).collect()))
+        .chain(
+            rows.iter()
+                .map(|row| row.iter().map(|cell| plain_spans(cell)).collect()),
+        )
         .collect();
     let widths: Vec<usize> = (0..head.len())
-        .map(|col| cells.iter().map(|row| row.get(col).map_or(0, |c| c.chars().count())).max().unwrap_or(0))
+        .map(|col| {
+            cells
+                .iter()
+                .map(|row| row.get(col).map_or(0, |c| c.chars().count()))
+                .max()
+                .unwrap_or(0)
+        })
         .collect();
     for row in cells {
         let mut text = String::new();

@@ -136,7 +136,12 @@ args! {
 impl Vote {
     /// The reason as one text, without a leading "because".
     pub fn reason_text(&self) -> Option<String> {
-        let joined = self.reason.iter().map(Note::as_str).collect::<Vec<_>>().join(" ");
+        let joined = self
+            .reason
+            .iter()
+            .map(Note::as_str)
+            .collect::<Vec<_>>()
+            .join(" ");
         let text = joined.strip_prefix("because ").unwrap_or(&joined).trim();
         (!text.is_empty()).then(|| text.to_owned())
     }
@@ -151,7 +156,7 @@ impl FromStr for Effect {
     type Err = EffectError;
 
     fn from_str(line: &str) -> Result<Self, EffectError> {
-        match crate::chat::parse(line) {
+        match crate::chat::parse_inner(line) {
             Ok(Request::Command(command)) => Ok(Self(Box::new(command))),
             Ok(Request::Query(_)) => Err(EffectError::ReadsOnly),
             Err(e) => Err(EffectError::Unreadable(e.problem().detail)),
@@ -220,7 +225,9 @@ pub struct Seat {
 
 /// The text is no seat.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("is not a seat; write TITLE=HOLDER, for example cto=@dana:example.org, cfo=code-1*2 or ceo=@kim:example.org!veto")]
+#[error(
+    "is not a seat; write TITLE=HOLDER, for example cto=@dana:example.org, cfo=code-1*2 or ceo=@kim:example.org!veto"
+)]
 pub struct NotASeat;
 
 impl FromStr for Seat {
@@ -228,7 +235,9 @@ impl FromStr for Seat {
 
     fn from_str(text: &str) -> Result<Self, NotASeat> {
         let (title, rest) = text.split_once('=').ok_or(NotASeat)?;
-        let (rest, may_veto) = rest.strip_suffix("!veto").map_or((rest, false), |r| (r, true));
+        let (rest, may_veto) = rest
+            .strip_suffix("!veto")
+            .map_or((rest, false), |r| (r, true));
         let (holder, weight) = match rest.split_once('*') {
             Some((holder, n)) => (holder, n.parse().map_err(|_| NotASeat)?),
             None => (rest, 1),
@@ -241,7 +250,12 @@ impl FromStr for Seat {
         } else {
             Holder::Agent(holder.parse().map_err(|_| NotASeat)?)
         };
-        Ok(Self { title: title.parse().map_err(|_| NotASeat)?, holder, weight, may_veto })
+        Ok(Self {
+            title: title.parse().map_err(|_| NotASeat)?,
+            holder,
+            weight,
+            may_veto,
+        })
     }
 }
 
@@ -251,6 +265,10 @@ impl fmt::Display for Seat {
         if self.weight != 1 {
             write!(f, "*{}", self.weight)?;
         }
-        if self.may_veto { f.write_str("!veto") } else { Ok(()) }
+        if self.may_veto {
+            f.write_str("!veto")
+        } else {
+            Ok(())
+        }
     }
 }
