@@ -1,1 +1,139 @@
-//! Budget: windows, admission, settlement.
+//! Budgets: what spend weighs, what still fits, which window an instant belongs to (budget.md).
+//!
+//! Integers only. Amounts are in the unit of the series they concern.
+
+mod ledger;
+mod window;
+
+pub use ledger::{Hold, Movement, commit, presume, release, settle_unknown};
+pub use window::{Reset, ResetError, Window, containing, reset};
+
+/// What a task is granted when nobody projected its spend and nothing was learned yet.
+pub const DEFAULT_ESTIMATE: u64 = 50_000;
+
+/// Divisor of the weight of a token read from the cache: ten of them count as one.
+pub const CACHE_READ_DIVISOR: u64 = 10;
+
+/// Cumulative totals of a meter.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Tokens sent to the model.
+    pub input: u64,
+    /// Tokens the model wrote.
+    pub output: u64,
+    /// Tokens written to the provider's cache.
+    pub cache_write: u64,
+    /// Tokens read from the provider's cache.
+    pub cache_read: u64,
+}
+
+impl Usage {
+    /// Tokens as a limit counts them: input, output and cache writes, plus a tenth of cache reads,
+    /// rounded down. Monotone in every field, so a growing meter never lowers it.
+    pub fn tokens(self) -> u64 {
+        self.input
+            .saturating_add(self.output)
+            .saturating_add(self.cache_write)
+            .saturating_add(self.cache_read / CACHE_READ_DIVISOR)
+    }
+}
+
+/// What a cumulative reading adds to what is committed of its meter; a reading that went back or
+/// came twice adds nothing.
+pub fn added(reported: u64, committed: u64) -> u64 {
+    reported.saturating_sub(committed)
+}
+
+/// What counts against the limit of a window.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Spent in the window.
+    pub committed: u64,
+    /// Held by running tasks; belongs to the series and counts in full.
+    pub held: u64,
+    /// Presumed spent by leases that ended without a report.
+    pub presumed: u64,
+}
+
+impl Totals {
+    /// All of it.
+    pub fn used(self) -> u64 {
+        self.committed
+            .saturating_add(self.held)
+            .saturating_add(self.presumed)
+    }
+
+    /// What is known or presumed to be gone; holds may still be handed back.
+    pub fn spent(self) -> u64 {
+        self.committed.saturating_add(self.presumed)
+    }
+
+    /// What may still be granted.
+    pub fn headroom(self, limit: u64) -> u64 {
+        limit.saturating_sub(self.used())
+    }
+
+    /// By how much the limit is exceeded; a limit may be lowered below what is used.
+    pub fn over(self, limit: u64) -> u64 {
+        self.used().saturating_sub(limit)
+    }
+}
+
+/// A series as an admission sees it: the present window's totals under the limit in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capped {
+    /// The limit in force.
+    pub limit: u64,
+    /// What counts against it.
+    pub totals: Totals,
+}
+
+/// The decision of an admission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// No series governs the work: admitted, its spend is recorded.
+    Ungoverned,
+    /// Admitted with this grant, to be held in every series.
+    Fits {
+        /// Tokens granted.
+        grant: u64,
+    },
+    /// The hard cap refuses it.
+    Cap {
+        /// Index of the first series, in the order given, that has no room.
+        series: usize,
+        /// What the task needs.
+        needed: u64,
+    },
+}
+
+/// Decides whether work may start, given every series that governs it.
+///
+/// A projection is a promise of its author and is granted whole or refused. Without one the grant
+/// is the smaller of `estimate` and a tenth of each limit, and is cut to what is left: no refusal
+/// rests on a guess, only on a window with nothing left (budget.md, "Holds in tranches").
+pub fn admit(series: &[Capped], projected: Option<u64>, estimate: u64) -> Admission {
+    if series.is_empty() {
+        return Admission::Ungoverned;
+    }
+    let guess = || {
+        let bounded = series
+            .iter()
+            .map(|s| (s.limit / 10).min(s.totals.headroom(s.limit)));
+        bounded.fold(estimate, u64::min).max(1)
+    };
+    let grant = projected.unwrap_or_else(guess);
+    let full = series
+        .iter()
+        .position(|s| s.totals.headroom(s.limit) < grant.max(1));
+    match full {
+        Some(series) => Admission::Cap {
+            series,
+            needed: grant,
+        },
+        None => Admission::Fits { grant },
+    }
+}
+
+#[cfg(test)]
+mod tests;
