@@ -14,6 +14,7 @@
 //! children in the right order.
 
 mod owner;
+mod sockets;
 mod spec;
 
 use std::ffi::OsStr;
@@ -30,6 +31,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use owner::{Job, host};
 
+pub use sockets::listens_on;
 pub use spec::{ChildSpec, Output, RunAs, Signal};
 
 /// A log larger than this is moved to `<name>.1` before the next start of its child.

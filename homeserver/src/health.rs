@@ -125,10 +125,8 @@ pub async fn probe(base_url: &Url) -> Result<Health, HealthError> {
                 "GET /_matrix/client/versions gave {status} without a list of versions"
             ),
         })?;
-    let software = match software(&http, address("/_matrix/federation/v1/version")?).await {
-        Some(software) => software,
-        None => from_header(&header),
-    };
+    let software = software(&http, address("/_matrix/federation/v1/version")?).await;
+    let software = software.unwrap_or_else(|| from_header(&header));
     Ok(Health {
         kind: Kind::from_name(&software.name),
         version: software.version,

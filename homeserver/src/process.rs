@@ -166,9 +166,10 @@ impl PreparedHomeserver {
         .output(Output::Log(self.settings.log.clone()))
     }
 
-    /// Waits until `/_matrix/client/versions` answers. Does not end by itself: the caller has the
-    /// deadline and notices the process's end.
-    pub async fn ready(&self) {
+    /// Waits until `/_matrix/client/versions` is answered, and by the process `pid`. Does not end
+    /// by itself: the caller has the deadline and notices the process's end.
+    pub async fn ready(&self, pid: u32) {
+        let port = self.settings.config.listen.port();
         let url = format!("{}_matrix/client/versions", self.base_url());
         let answers = async || {
             self.http
@@ -177,7 +178,7 @@ impl PreparedHomeserver {
                 .await
                 .is_ok_and(|a| a.status().is_success())
         };
-        while !answers().await {
+        while !(child::listens_on(pid, port) && answers().await) {
             tokio::time::sleep(LOOK).await;
         }
     }
@@ -186,7 +187,7 @@ impl PreparedHomeserver {
         let child = child::spawn(&self.spec()).await?;
         let log = self.settings.log.clone();
         tokio::select! {
-            () = self.ready() => Ok(child),
+            () = self.ready(child.pid()) => Ok(child),
             status = child.exited() => {
                 let status = status.map_or_else(|| "unknown".to_owned(), |s| s.to_string());
                 let tail = child::log_tail(&log, 15);

@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -306,17 +307,22 @@ async fn build(
     .arg("-r")
     .arg(&lock);
     let packages = requirements.lock.matches("==").count();
-    let seen = std::sync::atomic::AtomicUsize::new(0);
+    let seen = AtomicUsize::new(0);
     run("pip install", pip, &|line| {
-        if let Some(package) = line.strip_prefix("Collecting ") {
-            let number = seen.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
-            let package = package.split_whitespace().next().unwrap_or(package);
-            progress(&format!("{number} of {packages}: {package}"));
-        } else if line.starts_with("Installing") {
-            progress(&format!("installing {packages} packages"));
-        }
+        tell(line, packages, &seen, progress)
     })
     .await
+}
+
+/// What pip's line means to the one who waits.
+fn tell(line: &str, packages: usize, seen: &AtomicUsize, progress: Progress<'_>) {
+    if let Some(package) = line.strip_prefix("Collecting ") {
+        let number = seen.fetch_add(1, Ordering::Relaxed) + 1;
+        let package = package.split_whitespace().next().unwrap_or(package);
+        progress(&format!("{number} of {packages}: {package}"));
+    } else if line.starts_with("Installing") {
+        progress(&format!("installing {packages} packages"));
+    }
 }
 
 /// Runs a tool to its end, handing on its lines; keeps the last ones for the error.

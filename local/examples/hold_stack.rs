@@ -28,7 +28,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         folder: folder.into(),
         database,
         homeserver,
-        throwaway: false,
+        throwaway: true,
     };
     let stack = Stack::start(settings, Arc::new(|_| {})).await?;
     let mut output = std::io::stdout();

@@ -38,6 +38,20 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How often `postmaster.pid` is looked at: PostgreSQL offers no event for it.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// Speed for safety against a crash of the machine.
+const THROWAWAY: [&str; 10] = [
+    "-c",
+    "fsync=off",
+    "-c",
+    "synchronous_commit=off",
+    "-c",
+    "full_page_writes=off",
+    "-c",
+    "wal_level=minimal",
+    "-c",
+    "max_wal_senders=0",
+];
+
 /// A Unix socket's whole path must fit 107 bytes; this is what follows the folder.
 const SOCKET_NAME: &str = "/.s.PGSQL.5432";
 
@@ -59,11 +73,7 @@ impl PreparedCluster {
         settings: ClusterSettings,
         progress: Progress<'_>,
     ) -> Result<Self, PostgresError> {
-        let name = &settings.database;
-        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-        if name.is_empty() || name.len() > 63 || !name.chars().all(plain) {
-            return Err(PostgresError::BadName(name.clone()));
-        }
+        check_name(&settings.database)?;
         let account = Account::for_cluster().map_err(PostgresError::NoAccount)?;
         let made_by = init::made_by(&settings.data)?;
         let binaries = Binaries::find(&settings.source, made_by, &account, progress).await?;
@@ -90,7 +100,7 @@ impl PreparedCluster {
                     &binaries,
                     &account,
                     &settings.data,
-                    name,
+                    &settings.database,
                     settings.throwaway,
                 )
                 .await?;
@@ -183,16 +193,7 @@ impl PreparedCluster {
             .env("TZ", "UTC")
             .output(Output::Log(settings.log.clone()));
         if settings.throwaway {
-            spec = spec
-                .args([
-                    "-c",
-                    "fsync=off",
-                    "-c",
-                    "synchronous_commit=off",
-                    "-c",
-                    "full_page_writes=off",
-                ])
-                .args(["-c", "wal_level=minimal", "-c", "max_wal_senders=0"]);
+            spec = spec.args(THROWAWAY);
         }
         spec.inherit_env = false;
         spec.current_dir = Some(PathBuf::from("/"));
@@ -355,6 +356,15 @@ impl Cluster {
             .stop(self.prepared.spec().death_signal, PATIENCE)
             .await;
     }
+}
+
+/// A name that needs no quoting anywhere.
+fn check_name(database: &str) -> Result<(), PostgresError> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    if database.is_empty() || database.len() > 63 || !database.chars().all(plain) {
+        return Err(PostgresError::BadName(database.to_owned()));
+    }
+    Ok(())
 }
 
 /// Beside the data, unless that path is too long for a socket.

@@ -96,9 +96,13 @@ impl Stack {
         };
         let telling = Telling::begin(report, HOMESERVER, "");
         let choice = &settings.homeserver;
-        let started = start_homeserver(supervisor, &folder, choice, &|line: &str| {
-            telling.line(line)
-        })
+        let started = start_homeserver(
+            supervisor,
+            &folder,
+            choice,
+            settings.throwaway,
+            &|line: &str| telling.line(line),
+        )
         .await;
         let homeserver = telling.end(started)?;
         Ok((folder, database_url, homeserver, http))
@@ -108,7 +112,7 @@ impl Stack {
     /// is kept running.
     ///
     /// # Errors
-    /// [`SupervisorError::Failed`] with the end of its log.
+    /// [`StackError::Supervisor`] with the end of its log.
     pub async fn run(&self, service: ServiceSpec) -> Result<u32, StackError> {
         let name = service.name.clone();
         let child = service.child.output(Output::Log(self.folder.log(&name)));
@@ -197,6 +201,7 @@ async fn start_homeserver(
     supervisor: &Supervisor,
     folder: &DataFolder,
     choice: &HomeserverChoice,
+    throwaway: bool,
     line: &(dyn Fn(&str) + Send + Sync),
 ) -> Result<HomeserverAccess, StackError> {
     let (software, server_name, ip, port, public_url, fast_hashing) = match choice {
@@ -217,7 +222,9 @@ async fn start_homeserver(
             fast_hashing,
         } => (software, server_name, ip, port, public_url, fast_hashing),
     };
-    let port = folder.port(HOMESERVER, *ip, *port, HOMESERVER_PORT).await?;
+    // Throw-away stacks start in numbers, as in tests: they do not race for one port.
+    let default = if throwaway { 0 } else { HOMESERVER_PORT };
+    let port = folder.port(HOMESERVER, *ip, *port, default).await?;
     let settings = HomeserverSettings {
         config: Settings {
             server_name: server_name.clone(),

@@ -38,7 +38,7 @@ fn settings(folder: PathBuf) -> StackSettings {
         folder,
         database: Database::Embedded(Source::Auto),
         homeserver,
-        throwaway: false,
+        throwaway: true,
     }
 }
 
@@ -159,6 +159,22 @@ async fn up_kill_everything_down_and_up_again() {
     assert!(!root.exists());
 }
 
+/// A service whose port somebody else has is not ready because that one answers.
+async fn another_s_answer_is_not_ours(stack: &Stack) {
+    let script = "sleep 0.2; echo address in use; exit 1";
+    let service = ServiceSpec {
+        name: "late".to_owned(),
+        child: ChildSpec::new("/bin/sh").args(["-c", script]),
+        ready_url: stack
+            .homeserver()
+            .url
+            .join("_matrix/client/versions")
+            .unwrap(),
+    };
+    let error = stack.run(service).await.unwrap_err();
+    assert!(error.to_string().contains("address in use"), "{error}");
+}
+
 /// Kill the process that holds the stack as rudely as possible, start another at once.
 #[tokio::test]
 async fn a_start_after_a_sigkill_resumes() {
@@ -205,6 +221,7 @@ async fn given_ones_are_used(folder: PathBuf, other: &Stack) {
     let stack = Stack::start(settings, quiet()).await.unwrap();
     assert!(stack.processes().pid(HOMESERVER).is_err() && stack.processes().pid(POSTGRES).is_err());
     assert_eq!(stack.homeserver().url, access.url);
+    another_s_answer_is_not_ours(&stack).await;
     drop(stack.stop().await);
     health::probe(&access.url).await.unwrap();
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fleet_homeserver::child::ChildSpec;
+use fleet_homeserver::child::{ChildSpec, listens_on};
 use fleet_homeserver::process::PreparedHomeserver;
 use url::Url;
 
@@ -31,9 +31,9 @@ impl Program for PreparedHomeserver {
         self.spec()
     }
 
-    fn ready(&self, _pid: u32) -> Step<'_> {
-        Box::pin(async {
-            self.ready().await;
+    fn ready(&self, pid: u32) -> Step<'_> {
+        Box::pin(async move {
+            self.ready(pid).await;
             Ok(())
         })
     }
@@ -51,10 +51,15 @@ impl Program for HttpService {
         self.child.clone()
     }
 
-    fn ready(&self, _pid: u32) -> Step<'_> {
-        Box::pin(async {
+    fn ready(&self, pid: u32) -> Step<'_> {
+        Box::pin(async move {
+            let listens = || {
+                self.ready_url
+                    .port_or_known_default()
+                    .is_some_and(|p| listens_on(pid, p))
+            };
             let ask = async || self.http.get(self.ready_url.clone()).send().await;
-            while !ask().await.is_ok_and(|answer| answer.status().is_success()) {
+            while !(listens() && ask().await.is_ok_and(|answer| answer.status().is_success())) {
                 tokio::time::sleep(LOOK).await;
             }
             Ok(())

@@ -103,7 +103,7 @@ pub struct StackSettings {
     /// The homeserver.
     pub homeserver: HomeserverChoice,
     /// The stack is for a demonstration or a test: the database need not survive a crash of the
-    /// machine.
+    /// machine, and the homeserver's port may be any.
     pub throwaway: bool,
 }
 
@@ -147,7 +147,7 @@ pub struct ServiceSpec {
     /// The process; its output goes to the log whatever is set here. Secrets by environment or
     /// by file ([`DataFolder::secret_file`](crate::data_folder::DataFolder::secret_file)), never as arguments.
     pub child: ChildSpec,
-    /// Answers 200 when the service is ready.
+    /// Answers 200 when the service is ready: the process's own address, not one in front of it.
     pub ready_url: Url,
 }
 
