@@ -87,6 +87,7 @@ impl Follow {
             since: first.next_batch,
             rooms,
             reconciled: Instant::now(),
+            pending: Vec::new(),
         })
     }
 
