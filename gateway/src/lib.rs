@@ -4,6 +4,15 @@
 //! It knows SQL and HTTP, and nothing of Matrix.
 
 mod ambient;
+mod bot_lease;
+mod db;
 mod execute;
+mod incident;
+mod journal;
+mod outbox;
+mod rooms;
+mod settings;
+mod settle;
 
 pub use ambient::{Clock, Ids, SystemClock, UuidIds};
+pub use settings::{InitSettings, Scope, Secret, Settings, TokenFile};

@@ -1,0 +1,189 @@
+//! A task as the register has it, and as it is shown.
+
+use fleet_policy::lease::Lease;
+use fleet_policy::task::{Party, Tries};
+use fleet_protocol::problem::Code;
+use fleet_protocol::reply::TaskView;
+use fleet_protocol::scalar::Name;
+use fleet_protocol::verbs::member::GrantRole;
+use fleet_protocol::verbs::task::{TaskStatus, TaskType};
+use fleet_protocol::{Problem, Timestamp};
+use uuid::Uuid;
+
+use super::super::{Exec, Stop, budget};
+use crate::db;
+
+/// A task, with the lease in force.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) id: Uuid,
+    pub(super) number: i32,
+    pub(super) title: String,
+    pub(super) brief: Option<String>,
+    pub(super) status: TaskStatus,
+    pub(super) task_type: TaskType,
+    pub(super) role: Name,
+    pub(super) priority: i16,
+    pub(super) mission: Option<i32>,
+    pub(super) provider: Option<Name>,
+    pub(super) projected_tokens: Option<i64>,
+    pub(super) note: Option<String>,
+    pub(super) percent: Option<i16>,
+    pub(super) attempt: i32,
+    pub(super) failures: i32,
+    pub(super) max_attempts: i32,
+    pub(super) epoch: i64,
+    pub(super) waits_for: Vec<i32>,
+    pub(super) held: Option<Held>,
+}
+
+/// Who holds a task.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) holder: String,
+    pub(super) agent: Option<Uuid>,
+    pub(super) incarnation: Option<i64>,
+    pub(super) until: Option<Timestamp>,
+}
+
+impl Row {
+    /// Short form.
+    pub(super) fn short(&self) -> String {
+        format!("t{}", self.number)
+    }
+
+    /// The lease in force.
+    pub(super) fn lease(&self) -> Option<Lease> {
+        self.held.as_ref().map(|h| Lease { epoch: self.epoch.cast_unsigned(), until: h.until })
+    }
+
+    /// How often it was tried in vain.
+    pub(super) fn tries(&self) -> Tries {
+        Tries { failed: self.failures.cast_unsigned(), max: self.max_attempts.cast_unsigned() }
+    }
+
+    /// Who the sender is to this task.
+    pub(super) fn party(&self, exec: &Exec<'_>) -> Party {
+        let held = self.held.as_ref();
+        match &exec.actor.agent {
+            Some(agent) => match held.is_some_and(|h| h.agent == Some(agent.id)) {
+                true => Party::Holder,
+                false => Party::OtherAgent,
+            },
+            None if held.is_some_and(|h| h.agent.is_none() && h.holder == exec.actor.principal) => Party::Holder,
+            None if exec.actor.roles.contains(&GrantRole::Operator) => Party::Operator,
+            None => Party::Member,
+        }
+    }
+}
+
+/// A task under its lock, so that steps on it come one after the other.
+pub(super) async fn lock(exec: &mut Exec<'_>, id: Uuid) -> Result<Row, Stop> {
+    let found = sqlx::query_scalar!(
+        "SELECT id FROM fleet.tasks WHERE tenant_id = $1 AND id = $2 FOR UPDATE",
+        exec.tenant.as_str(),
+        id
+    )
+    .fetch_optional(&mut *exec.tx)
+    .await?;
+    match found {
+        Some(id) => load(exec, id).await,
+        None => Err(missing(id)),
+    }
+}
+
+/// A task as it is now, without a lock.
+pub(super) async fn load(exec: &mut Exec<'_>, id: Uuid) -> Result<Row, Stop> {
+    load_all(exec, &[id]).await?.pop().ok_or_else(|| missing(id))
+}
+
+fn missing(id: Uuid) -> Stop {
+    Problem::new(Code::NotFound, format!("there is no task {id}")).remedy("see what there is with: !task list").into()
+}
+
+/// Tasks by their keys, in the order of the keys.
+pub(super) async fn load_all(exec: &mut Exec<'_>, ids: &[Uuid]) -> Result<Vec<Row>, Stop> {
+    let rows = sqlx::query!(
+        r#"SELECT t.id, t.number, t.title, t.brief, t.status, t.task_type, t.role, t.priority, m.number AS "mission?",
+                  t.provider, t.projected_tokens, t.status_note, t.percent, t.attempt, t.failures, t.max_attempts, t.epoch,
+                  a.holder AS "holder?", a.agent_id AS "agent_id?", a.incarnation AS "incarnation?",
+                  a.lease_until AS "lease_until?",
+                  ARRAY(SELECT o.number FROM fleet.task_dependencies d
+                        JOIN fleet.tasks o ON o.tenant_id = d.tenant_id AND o.id = d.depends_on
+                        WHERE d.tenant_id = t.tenant_id AND d.task_id = t.id AND o.status <> 'completed'
+                        ORDER BY o.number) AS "waits_for!"
+           FROM unnest($2::uuid[]) WITH ORDINALITY AS wanted (id, place)
+           JOIN fleet.tasks t ON t.tenant_id = $1 AND t.id = wanted.id
+           LEFT JOIN fleet.missions m ON m.tenant_id = t.tenant_id AND m.id = t.mission_id
+           LEFT JOIN fleet.attempts a ON a.tenant_id = t.tenant_id AND a.task_id = t.id AND a.ended_at IS NULL
+           ORDER BY wanted.place"#,
+        exec.tenant.as_str(),
+        ids
+    )
+    .fetch_all(&mut *exec.tx)
+    .await?;
+    rows.into_iter()
+        .map(|r| {
+            let (incarnation, agent, until) = (r.incarnation, r.agent_id, r.lease_until.map(db::instant));
+            let held = r.holder.map(|holder| Held { holder, agent, incarnation, until });
+            Ok(Row {
+                id: r.id,
+                number: r.number,
+                title: r.title,
+                brief: r.brief,
+                status: known("status", TaskStatus::from_word(&r.status))?,
+                task_type: known("task_type", TaskType::from_word(&r.task_type))?,
+                role: known("role", r.role.parse().ok())?,
+                priority: r.priority,
+                mission: r.mission,
+                provider: r.provider.map(|p| known("provider", p.parse().ok())).transpose()?,
+                projected_tokens: r.projected_tokens,
+                note: r.status_note,
+                percent: r.percent,
+                attempt: r.attempt,
+                failures: r.failures,
+                max_attempts: r.max_attempts,
+                epoch: r.epoch,
+                waits_for: r.waits_for,
+                held,
+            })
+        })
+        .collect()
+}
+
+/// A stored word that this program must know; the schema's checks keep others out.
+pub(crate) fn known<T>(column: &str, value: Option<T>) -> Result<T, Stop> {
+    value.ok_or_else(|| {
+        let source = format!("a value this version does not know in {column}");
+        Stop::Database(sqlx::Error::ColumnDecode { index: column.to_owned(), source: source.into() })
+    })
+}
+
+/// A task as it is shown in lists and after a change.
+pub(super) async fn view(exec: &mut Exec<'_>, row: Row) -> Result<TaskView, Stop> {
+    let totals = budget::task_totals(exec, row.id, row.attempt).await?;
+    let held = row.held;
+    Ok(TaskView {
+        id: format!("t{}", row.number),
+        title: row.title,
+        brief: None,
+        status: row.status,
+        task_type: row.task_type,
+        role: row.role,
+        priority: u8::try_from(row.priority).unwrap_or_default(),
+        mission: row.mission.map(|n| format!("m{n}")),
+        waits_for: row.waits_for.iter().map(|n| format!("t{n}")).collect(),
+        epoch: held.as_ref().map(|_| row.epoch.cast_unsigned()),
+        lease_until: held.as_ref().and_then(|h| h.until),
+        holder: held.map(|h| h.holder),
+        percent: row.percent.and_then(|p| u8::try_from(p).ok()),
+        note: row.note,
+        attempts: row.attempt.cast_unsigned(),
+        max_attempts: row.max_attempts.cast_unsigned(),
+        provider: row.provider,
+        projected_tokens: row.projected_tokens.map(i64::cast_unsigned),
+        granted_tokens: totals.granted.map(i64::cast_unsigned),
+        actual_tokens: totals.actual.cast_unsigned(),
+        history: Vec::new(),
+    })
+}

@@ -1,0 +1,138 @@
+//! What the steps of a task's life write: its status, the end of an attempt, its history.
+
+use fleet_protocol::document::{bold, text};
+use fleet_protocol::outbox::{Attention, Message};
+use fleet_protocol::problem::Code;
+use fleet_protocol::reply::{Changed, Reply};
+use fleet_protocol::scalar::UserId;
+use fleet_protocol::verbs::task::TaskStatus;
+use fleet_protocol::{Document, Problem};
+use uuid::Uuid;
+
+use super::super::{Exec, Room, Stop, Subject, notice};
+use super::row::{self, Row};
+use crate::db;
+
+/// Refuses a write that names another lease than the one in force (doctrine 11). An agent must name
+/// its lease; a person need not.
+pub(super) async fn fence(exec: &mut Exec<'_>, row: &Row) -> Result<(), Stop> {
+    let Some(claim) = exec.actor.lease.clone() else {
+        let holds = row.held.as_ref().and_then(|h| h.agent).is_some_and(|a| exec.actor.agent.as_ref().is_some_and(|me| me.id == a));
+        return match holds {
+            true => Err(Problem::new(Code::StaleEpoch, format!("the write names no lease on {}", row.short()))
+                .remedy("send the lease with it: {\"task\": ..., \"epoch\": ...} as the claim answered")
+                .into()),
+            false => Ok(()),
+        };
+    };
+    if exec.resolve(claim.task).await? != row.id {
+        return Err(Problem::new(Code::Invalid, format!("the lease named is not one on {}", row.short())).into());
+    }
+    let Some(lease) = row.lease() else {
+        return Err(Problem::new(Code::StaleEpoch, format!("nobody holds {} any more; its last epoch was {}", row.short(), row.epoch))
+            .remedy("stop this work, report its spend, and claim again: task claim")
+            .into());
+    };
+    lease.check(claim.epoch, exec.now)?;
+    let stale = row.held.as_ref().and_then(|h| h.incarnation).zip(exec.actor.agent.as_ref());
+    match stale {
+        Some((of_lease, me)) if of_lease.cast_unsigned() != me.incarnation => {
+            Err(Problem::new(Code::StaleIncarnation, "the lease belongs to another incarnation of this agent").into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Sets a task's status and what is said of it; `failures` only grows or starts anew by a retry.
+pub(super) async fn status(
+    exec: &mut Exec<'_>,
+    id: Uuid,
+    status: TaskStatus,
+    note: Option<&str>,
+    failures: i32,
+) -> Result<(), Stop> {
+    let ended = fleet_policy::task::is_end(status).then_some(db::time(exec.now));
+    let escalation = (status == TaskStatus::Escalated).then_some(note).flatten();
+    let error = (status == TaskStatus::Failed).then_some(note).flatten();
+    sqlx::query!(
+        r#"UPDATE fleet.tasks SET status = $3, status_note = $4, failures = $5, updated_at = $6, ended_at = $7,
+                  escalation_reason = coalesce($8, escalation_reason), error = coalesce($9, error)
+           WHERE tenant_id = $1 AND id = $2"#,
+        exec.tenant.as_str(),
+        id,
+        status.as_str(),
+        note,
+        failures,
+        db::time(exec.now),
+        ended as Option<db::Time>,
+        escalation,
+        error,
+    )
+    .execute(&mut *exec.tx)
+    .await?;
+    Ok(())
+}
+
+/// Ends the attempt that is in force, if there is one.
+pub(super) async fn end_attempt(exec: &mut Exec<'_>, id: Uuid, outcome: &str) -> Result<(), Stop> {
+    sqlx::query!(
+        "UPDATE fleet.attempts SET ended_at = $3, outcome = $4 WHERE tenant_id = $1 AND task_id = $2 AND ended_at IS NULL",
+        exec.tenant.as_str(),
+        id,
+        db::time(exec.now),
+        outcome
+    )
+    .execute(&mut *exec.tx)
+    .await?;
+    Ok(())
+}
+
+/// Adds to a task's history.
+pub(super) async fn event(exec: &mut Exec<'_>, row: &Row, event: &str, note: Option<&str>) -> Result<(), Stop> {
+    let by = exec.actor.agent.as_ref().map_or(exec.actor.principal.as_str(), |a| a.name.as_str());
+    sqlx::query!(
+        r#"INSERT INTO fleet.task_events (tenant_id, task_id, at, event, attempt, by, note, admission)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"#,
+        exec.tenant.as_str(),
+        row.id,
+        db::time(exec.now),
+        event,
+        (row.attempt > 0).then_some(row.attempt),
+        by,
+        note,
+        exec.admission
+    )
+    .execute(&mut *exec.tx)
+    .await?;
+    Ok(())
+}
+
+/// The answer: the task as it is now, and what was done.
+pub(super) async fn answer(exec: &mut Exec<'_>, id: Uuid, change: &str, notes: Vec<String>) -> Result<Reply, Stop> {
+    exec.about(Subject::Task, id);
+    let now = row::load(exec, id).await?;
+    let now = row::view(exec, now).await?;
+    Ok(Reply::Task(Changed { notes, ..Changed::to(change, now) }))
+}
+
+/// Says in the room `tasks` what became of a task; loud when a person must do something.
+pub(super) async fn tell(exec: &mut Exec<'_>, row: &Row, what: &str, attention: Attention, note: Option<&str>) -> Result<(), Stop> {
+    let mut document = Document::new().paragraph([bold(row.short()), text(format!(" {} {what}", row.title))]);
+    if let Some(note) = note {
+        document = document.paragraph([text(note)]);
+    }
+    let mentions = if attention == Attention::Loud { operators(exec).await? } else { Vec::new() };
+    let twin = serde_json::json!({ "task": row.short(), "what": what });
+    exec.say(Room::Key("tasks"), Message { mentions, twin, ..notice(attention, document) }, None, Some((Subject::Task, row.id)));
+    Ok(())
+}
+
+async fn operators(exec: &mut Exec<'_>) -> Result<Vec<UserId>, Stop> {
+    let users = sqlx::query_scalar!(
+        "SELECT DISTINCT user_id FROM fleet.grants WHERE tenant_id = $1 AND role = 'operator' AND room_key IS NULL ORDER BY user_id LIMIT 10",
+        exec.tenant.as_str()
+    )
+    .fetch_all(&mut *exec.tx)
+    .await?;
+    Ok(users.into_iter().filter_map(|u| u.parse().ok()).collect())
+}

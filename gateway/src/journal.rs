@@ -1,0 +1,306 @@
+//! Admission: what is known of a request before it runs, and the row that says what became of it.
+
+use fleet_protocol::envelope::{Outcome, Receipt};
+use fleet_protocol::event::AgentIdentity;
+use fleet_protocol::problem::Code;
+use fleet_protocol::scalar::{Name, UserId};
+use fleet_protocol::verbs::member::GrantRole;
+use fleet_protocol::{Problem, Reply, Timestamp};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::db;
+use crate::execute::ActingAgent;
+
+/// The digest of a key that was redacted before it arrived: whatever comes under it never runs.
+pub(crate) const REDACTED: &str = "redacted";
+
+/// What a request is known by.
+pub(crate) struct Ask<'a> {
+    /// The tenant.
+    pub(crate) tenant: &'a Name,
+    /// The idempotency key.
+    pub(crate) key: &'a str,
+    /// The Matrix user who asks.
+    pub(crate) user: Option<&'a UserId>,
+    /// The Matrix room it comes from.
+    pub(crate) room_id: Option<&'a str>,
+    /// The key of the room in which it counts, outside of rooms.
+    pub(crate) room_key: Option<&'a str>,
+    /// The bot's account and epoch.
+    pub(crate) lease: Option<(&'a str, i64)>,
+}
+
+/// What the register knows before a request runs.
+pub(crate) struct Seen {
+    /// The tenant's zone.
+    pub(crate) zone: String,
+    /// Whether the bot's lease is the current one.
+    pub(crate) lease_ok: bool,
+    /// The room.
+    pub(crate) room: Option<Uuid>,
+    /// The room's key.
+    pub(crate) room_key: Option<Name>,
+    /// How far the room has been read.
+    pub(crate) mark: Option<String>,
+    /// Roles that count here.
+    pub(crate) roles: Vec<GrantRole>,
+    /// The agent whose account asks.
+    pub(crate) agent: Option<ActingAgent>,
+    /// What became of the key before.
+    pub(crate) prior: Option<Prior>,
+}
+
+/// What became of a key that was admitted before.
+#[derive(Debug, Clone)]
+pub(crate) struct Prior {
+    pub(crate) digest: String,
+    pub(crate) receipt: Receipt,
+}
+
+impl Prior {
+    /// The stored receipt, or the refusal of another body under the same key.
+    pub(crate) fn replay(self, digest: &str) -> Receipt {
+        let id = self.receipt.id;
+        if self.digest == digest || self.digest == REDACTED {
+            return Receipt {
+                replayed: true,
+                ..self.receipt
+            };
+        }
+        let problem = Problem::new(
+            Code::KeyReused,
+            "this key was used before, with another body",
+        )
+        .remedy("use a new key for a new request")
+        .reference(reference(id));
+        Receipt {
+            id,
+            key: self.receipt.key,
+            outcome: Outcome::Refused,
+            replayed: true,
+            reply: None,
+            problem: Some(problem),
+        }
+    }
+}
+
+/// Reads all that admission needs in one statement.
+pub(crate) async fn look(tx: &mut PgConnection, ask: &Ask<'_>) -> Result<Seen, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"SELECT t.zone,
+               EXISTS (SELECT FROM fleet.bot_leases l WHERE l.tenant_id = $1 AND l.account = $6 AND l.epoch = $7) AS "lease_ok!",
+               r.id AS "room?", r.key AS "room_key?", r.mark_event_id AS "mark?",
+               ARRAY(SELECT DISTINCT g.role FROM fleet.grants g
+                     WHERE g.tenant_id = $1 AND g.user_id = $3 AND (g.room_key IS NULL OR g.room_key = r.key)) AS "roles!",
+               a.id AS "agent_id?", a.name AS "agent_name?", a.host AS "agent_host?", a.incarnation AS "agent_incarnation?",
+               j.id AS "prior_id?", j.digest AS "prior_digest?", j.outcome AS "prior_outcome?",
+               j.reply AS "prior_reply?", j.problem AS "prior_problem?"
+           FROM fleet.tenants t
+           LEFT JOIN fleet.rooms r ON r.tenant_id = $1 AND (r.room_id = $4 OR r.key = $5 OR $4 = ANY (r.former_room_ids))
+           LEFT JOIN fleet.agents a ON a.tenant_id = $1 AND a.user_id = $3 AND a.retired_at IS NULL
+           LEFT JOIN fleet.admitted j ON j.tenant_id = $1 AND j.key = $2
+           WHERE t.tenant_id = $1
+           LIMIT 1"#,
+        ask.tenant.as_str(),
+        ask.key,
+        ask.user.map(UserId::as_str),
+        ask.room_id,
+        ask.room_key,
+        ask.lease.map(|l| l.0),
+        ask.lease.map(|l| l.1),
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    let agent = match (
+        row.agent_id,
+        row.agent_name,
+        row.agent_host,
+        row.agent_incarnation,
+    ) {
+        (Some(id), Some(name), Some(host), Some(incarnation)) => Some(ActingAgent {
+            id,
+            name: stored(&name)?,
+            host: stored(&host)?,
+            incarnation: incarnation.unsigned_abs(),
+        }),
+        _ => None,
+    };
+    let prior = match (row.prior_id, row.prior_digest, row.prior_outcome) {
+        (Some(id), Some(digest), Some(outcome)) => Some(prior(
+            id,
+            ask.key,
+            digest,
+            &outcome,
+            row.prior_reply,
+            row.prior_problem,
+        )?),
+        _ => None,
+    };
+    Ok(Seen {
+        zone: row.zone,
+        lease_ok: row.lease_ok,
+        room: row.room,
+        room_key: row.room_key.as_deref().map(stored).transpose()?,
+        mark: row.mark,
+        roles: row
+            .roles
+            .iter()
+            .filter_map(|r| GrantRole::from_word(r))
+            .collect(),
+        agent,
+        prior,
+    })
+}
+
+/// What became of a key, alone.
+pub(crate) async fn find(
+    tx: &mut PgConnection,
+    tenant: &Name,
+    key: &str,
+) -> Result<Option<(Prior, Option<String>)>, sqlx::Error> {
+    let row = sqlx::query!(
+        "SELECT id, digest, outcome, reply, problem, verb FROM fleet.admitted WHERE tenant_id = $1 AND key = $2",
+        tenant.as_str(),
+        key
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    row.map(|r| {
+        Ok((
+            prior(r.id, key, r.digest, &r.outcome, r.reply, r.problem)?,
+            r.verb,
+        ))
+    })
+    .transpose()
+}
+
+fn prior(
+    id: Uuid,
+    key: &str,
+    digest: String,
+    outcome: &str,
+    reply: Option<Value>,
+    problem: Option<Value>,
+) -> Result<Prior, sqlx::Error> {
+    let outcome = match outcome {
+        "done" => Outcome::Done,
+        "refused" => Outcome::Refused,
+        "failed" => Outcome::Failed,
+        _ => Outcome::Skipped,
+    };
+    let receipt = Receipt {
+        id,
+        key: key.to_owned(),
+        outcome,
+        replayed: true,
+        reply: reply.map(decode::<Reply>).transpose()?,
+        problem: problem.map(decode::<Problem>).transpose()?,
+    };
+    Ok(Prior { digest, receipt })
+}
+
+fn decode<T: serde::de::DeserializeOwned>(json: Value) -> Result<T, sqlx::Error> {
+    serde_json::from_value(json).map_err(|e| sqlx::Error::Decode(e.into()))
+}
+
+fn stored<T: std::str::FromStr>(text: &str) -> Result<T, sqlx::Error>
+where
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    text.parse()
+        .map_err(|e: T::Err| sqlx::Error::Decode(e.into()))
+}
+
+/// A row of the journal.
+pub(crate) struct Entry<'a> {
+    /// The tenant.
+    pub(crate) tenant: &'a Name,
+    /// Over what was asked.
+    pub(crate) digest: &'a str,
+    /// Who asked.
+    pub(crate) principal: &'a str,
+    /// From which room.
+    pub(crate) room: Option<Uuid>,
+    /// The verb.
+    pub(crate) verb: Option<&'a str>,
+    /// What was asked.
+    pub(crate) body: &'a Value,
+    /// On which authority.
+    pub(crate) authority: &'a Value,
+    /// When.
+    pub(crate) now: Timestamp,
+    /// What became of it.
+    pub(crate) receipt: &'a Receipt,
+}
+
+/// Writes a row; `false` when the key was admitted meanwhile, and this transaction must be undone.
+pub(crate) async fn write(tx: &mut PgConnection, entry: &Entry<'_>) -> Result<bool, sqlx::Error> {
+    let receipt = entry.receipt;
+    let reply = receipt.reply.as_ref().map(encode).transpose()?;
+    let problem = receipt.problem.as_ref().map(encode).transpose()?;
+    let done = sqlx::query!(
+        r#"INSERT INTO fleet.admitted
+               (tenant_id, key, id, digest, principal, room, verb, body, outcome, reply, problem, authority, admitted_at)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+           ON CONFLICT (tenant_id, key) DO NOTHING"#,
+        entry.tenant.as_str(),
+        receipt.key,
+        receipt.id,
+        entry.digest,
+        entry.principal,
+        entry.room,
+        entry.verb,
+        entry.body,
+        word(receipt.outcome),
+        reply,
+        problem,
+        entry.authority,
+        db::time(entry.now),
+    )
+    .execute(&mut *tx)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// A value as JSON for the database.
+pub(crate) fn encode<T: serde::Serialize>(value: &T) -> Result<Value, sqlx::Error> {
+    serde_json::to_value(value).map_err(|e| sqlx::Error::Encode(e.into()))
+}
+
+/// The word the register stores for an outcome.
+pub(crate) const fn word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Done => "done",
+        Outcome::Refused => "refused",
+        Outcome::Failed => "failed",
+        Outcome::Skipped => "skipped",
+    }
+}
+
+/// What people see of an admission's id, and what finds its log line. The end of a UUIDv7 is random;
+/// its beginning is the time, and so the same for all that is admitted within a minute.
+pub(crate) fn reference(id: Uuid) -> String {
+    let simple = id.simple().to_string();
+    simple[simple.len() - 8..].to_owned()
+}
+
+/// SHA-256 (hex) over the parts of an agent's or a caller's request that make it what it is: equal
+/// over Matrix and HTTP.
+pub(crate) fn digest(
+    request: &fleet_protocol::Request,
+    agent: Option<&AgentIdentity>,
+    lease: Option<&fleet_protocol::event::LeaseClaim>,
+) -> String {
+    // serde_json's maps are sorted, so equal values have equal text.
+    let text =
+        serde_json::json!({ "request": request, "agent": agent, "lease": lease }).to_string();
+    Sha256::digest(text.as_bytes())
+        .iter()
+        .fold(String::with_capacity(64), |mut hex, b| {
+            hex.push_str(&format!("{b:02x}"));
+            hex
+        })
+}

@@ -1,0 +1,265 @@
+//! The outbox: what is written in the transaction of its cause, handed out until it is settled.
+
+use fleet_protocol::Timestamp;
+use fleet_protocol::outbox::{Attempt, OutboxRow, Post, Relation, Target};
+use fleet_protocol::scalar::Name;
+use serde_json::Value;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::db;
+use crate::execute::{NewRow, Place, Room};
+use crate::journal::encode;
+
+/// Rows handed out at once.
+const PAGE: i64 = 500;
+
+/// From where rows are written.
+pub(crate) struct Source<'a> {
+    /// The tenant.
+    pub(crate) tenant: &'a Name,
+    /// Where "here" is.
+    pub(crate) place: &'a Place,
+    /// The admission that caused them.
+    pub(crate) cause: Option<Uuid>,
+    /// The present.
+    pub(crate) now: Timestamp,
+    /// The device that will send them at once; none leaves them to be fetched.
+    pub(crate) device: Option<&'a str>,
+}
+
+/// Writes rows and supersedes what they make stale. Returns those that the source's device shall
+/// send now: bound to a Matrix room, and not waiting for another row.
+pub(crate) async fn write(
+    tx: &mut PgConnection,
+    source: &Source<'_>,
+    rows: Vec<NewRow>,
+) -> Result<Vec<OutboxRow>, sqlx::Error> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = newest_edits(rows);
+    let columns = Columns::of(source, &rows)?;
+    supersede(tx, source, &rows).await?;
+    let written = sqlx::query!(
+        r#"INSERT INTO fleet.outbox AS o
+               (tenant_id, id, room, post, relation, target_row, target_event, subject_kind, subject_id, cause, created_at,
+                device, first_attempt_at, attempts)
+           SELECT $1, n.id, r.id, n.post, n.relation, n.target_row, n.target_event, n.subject_kind, n.subject_id, $10, $11::timestamptz,
+                  now.device, CASE WHEN now.device IS NOT NULL THEN $11::timestamptz END, CASE WHEN now.device IS NULL THEN 0 ELSE 1 END
+           FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::jsonb[], $6::jsonb[], $7::uuid[], $8::text[], $9::text[], $12::uuid[])
+                WITH ORDINALITY AS n (id, room, room_key, post, relation, target_row, target_event, subject_kind, subject_id, place)
+           CROSS JOIN LATERAL (
+               SELECT r.id, r.room_id FROM fleet.rooms r
+               WHERE r.tenant_id = $1 AND (r.id = n.room OR r.key = n.room_key OR r.key = 'lobby')
+               ORDER BY (r.id = n.room) DESC NULLS LAST, (r.key = n.room_key) DESC NULLS LAST LIMIT 1) r
+           LEFT JOIN fleet.outbox t ON t.tenant_id = $1 AND t.id = n.target_row
+           CROSS JOIN LATERAL (
+               SELECT CASE WHEN r.room_id IS NOT NULL AND NOT n.post ? 'edit'
+                            AND (n.target_row IS NULL OR t.event_id IS NOT NULL) THEN $13 END AS device) now
+           ORDER BY n.place
+           RETURNING o.id, (SELECT r.room_id FROM fleet.rooms r WHERE r.tenant_id = o.tenant_id AND r.id = o.room) AS room_id,
+               (SELECT t.event_id FROM fleet.outbox t WHERE t.tenant_id = o.tenant_id AND t.id = o.target_row) AS target_event,
+               o.device"#,
+        source.tenant.as_str(),
+        &columns.ids,
+        &columns.rooms as &[Option<Uuid>],
+        &columns.room_keys as &[Option<String>],
+        &columns.posts,
+        &columns.relations as &[Option<Value>],
+        &columns.target_rows as &[Option<Uuid>],
+        &columns.target_events as &[Option<String>],
+        &columns.subject_kinds as &[Option<String>],
+        source.cause,
+        db::time(source.now),
+        &columns.subject_ids as &[Option<Uuid>],
+        source.device,
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    if written.len() != rows.len() {
+        // No room to say it in, not even a lobby: nothing may be dropped silently.
+        return Err(sqlx::Error::RowNotFound);
+    }
+    let mut sent = Vec::new();
+    for (row, record) in rows.into_iter().zip(written) {
+        if let (Some(device), Some(room_id)) = (record.device, record.room_id) {
+            sent.push(OutboxRow {
+                id: row.id,
+                room_id,
+                post: row.post,
+                relation: row.relation.map(|r| resolved(r, record.target_event)),
+                created_at: source.now,
+                attempt: Some(Attempt {
+                    device,
+                    at: source.now,
+                }),
+            });
+        }
+    }
+    Ok(sent)
+}
+
+/// Of several edits of one row written at once, only the last is worth sending.
+fn newest_edits(rows: Vec<NewRow>) -> Vec<NewRow> {
+    let mut kept: Vec<NewRow> = Vec::with_capacity(rows.len());
+    for row in rows {
+        if matches!(row.post, Post::Edit(_)) {
+            kept.retain(|k| !(matches!(k.post, Post::Edit(_)) && k.relation == row.relation));
+        }
+        kept.push(row);
+    }
+    kept
+}
+
+/// Edits that nobody has tried to send yet give way to newer ones of the same message.
+async fn supersede(
+    tx: &mut PgConnection,
+    source: &Source<'_>,
+    rows: &[NewRow],
+) -> Result<(), sqlx::Error> {
+    let edits = rows
+        .iter()
+        .filter(|r| matches!(r.post, Post::Edit(_)))
+        .filter_map(|r| r.relation.as_ref().map(Relation::target));
+    let (mut target_rows, mut target_events) = (Vec::new(), Vec::new());
+    for target in edits {
+        match target {
+            Target::Row(id) => target_rows.push(*id),
+            Target::Event(id) => target_events.push(id.clone()),
+        }
+    }
+    if target_rows.is_empty() && target_events.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        r#"UPDATE fleet.outbox SET state = 'superseded', settled_at = $4, reason = 'a newer edit'
+           WHERE tenant_id = $1 AND state = 'pending' AND first_attempt_at IS NULL AND post ? 'edit'
+             AND (target_row = ANY ($2) OR target_event = ANY ($3))"#,
+        source.tenant.as_str(),
+        &target_rows,
+        &target_events,
+        db::time(source.now),
+    )
+    .execute(&mut *tx)
+    .await
+    .map(drop)
+}
+
+/// New rows, by column.
+#[derive(Default)]
+struct Columns {
+    ids: Vec<Uuid>,
+    rooms: Vec<Option<Uuid>>,
+    room_keys: Vec<Option<String>>,
+    posts: Vec<Value>,
+    relations: Vec<Option<Value>>,
+    target_rows: Vec<Option<Uuid>>,
+    target_events: Vec<Option<String>>,
+    subject_kinds: Vec<Option<String>>,
+    subject_ids: Vec<Option<Uuid>>,
+}
+
+impl Columns {
+    fn of(source: &Source<'_>, rows: &[NewRow]) -> Result<Self, sqlx::Error> {
+        let mut columns = Self::default();
+        for row in rows {
+            columns.ids.push(row.id);
+            let (room, key) = match &row.room {
+                Room::Here => (source.place.room, None),
+                Room::Key(key) => (None, Some((*key).to_owned())),
+                Room::Id(id) => (Some(*id), None),
+            };
+            columns.rooms.push(room);
+            columns.room_keys.push(key);
+            columns.posts.push(encode(&row.post)?);
+            columns
+                .relations
+                .push(row.relation.as_ref().map(encode).transpose()?);
+            let (target_row, target_event) = match row.relation.as_ref().map(Relation::target) {
+                Some(Target::Row(id)) => (Some(*id), None),
+                Some(Target::Event(id)) => (None, Some(id.clone())),
+                None => (None, None),
+            };
+            columns.target_rows.push(target_row);
+            columns.target_events.push(target_event);
+            columns
+                .subject_kinds
+                .push(row.subject.map(|s| s.0.as_str().to_owned()));
+            columns.subject_ids.push(row.subject.map(|s| s.1));
+        }
+        Ok(columns)
+    }
+}
+
+/// A relation that points at an event, where the row it pointed at has become one.
+fn resolved(relation: Relation, event: Option<String>) -> Relation {
+    let Some(event) = event else { return relation };
+    let at = |target: Target| match target {
+        Target::Row(_) => Target::Event(event.clone()),
+        already => already,
+    };
+    match relation {
+        Relation::Reply { to, thread_root } => Relation::Reply {
+            to: at(to),
+            thread_root,
+        },
+        Relation::Thread { root } => Relation::Thread { root: at(root) },
+        Relation::Replaces(t) => Relation::Replaces(at(t)),
+        Relation::Annotates(t) => Relation::Annotates(at(t)),
+        Relation::Redacts(t) => Relation::Redacts(at(t)),
+        Relation::Pins(t) => Relation::Pins(at(t)),
+        Relation::References(t) => Relation::References(at(t)),
+    }
+}
+
+/// Every row that can be sent now, oldest first. Withheld: rows of rooms that are not made yet,
+/// and rows that relate to a row that is not in the room yet. What replies to a row that never
+/// came into the room stands by itself.
+pub(crate) async fn sendable(
+    tx: &mut PgConnection,
+    tenant: &Name,
+) -> Result<Vec<OutboxRow>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"SELECT o.id, r.room_id AS "room_id!", o.post, o.relation, o.created_at, o.device, o.first_attempt_at,
+                  o.target_row, t.event_id AS "target_event?"
+           FROM fleet.outbox o
+           JOIN fleet.rooms r ON r.tenant_id = $1 AND r.id = o.room AND r.room_id IS NOT NULL
+           LEFT JOIN fleet.outbox t ON t.tenant_id = $1 AND t.id = o.target_row
+           WHERE o.tenant_id = $1 AND o.state = 'pending'
+             AND (o.target_row IS NULL OR t.event_id IS NOT NULL OR t.state IN ('dead', 'superseded'))
+           ORDER BY o.seq LIMIT $2"#,
+        tenant.as_str(),
+        PAGE
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    rows.into_iter()
+        .map(|r| {
+            let orphan = r.target_row.is_some() && r.target_event.is_none();
+            let relation = r
+                .relation
+                .filter(|_| !orphan)
+                .map(decode::<Relation>)
+                .transpose()?;
+            Ok(OutboxRow {
+                id: r.id,
+                room_id: r.room_id,
+                post: decode(r.post)?,
+                relation: relation.map(|rel| resolved(rel, r.target_event)),
+                created_at: db::instant(r.created_at),
+                attempt: r
+                    .device
+                    .zip(r.first_attempt_at)
+                    .map(|(device, at)| Attempt {
+                        device,
+                        at: db::instant(at),
+                    }),
+            })
+        })
+        .collect()
+}
+
+fn decode<T: serde::de::DeserializeOwned>(json: Value) -> Result<T, sqlx::Error> {
+    serde_json::from_value(json).map_err(|e| sqlx::Error::Decode(e.into()))
+}
