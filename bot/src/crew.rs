@@ -22,7 +22,14 @@ impl Crew {
     /// A crew, and where its first failure arrives.
     pub(crate) fn new(stop: CancellationToken) -> (Self, mpsc::Receiver<BotError>) {
         let (failed, failure) = mpsc::channel(1);
-        (Self { tracker: TaskTracker::new(), failed, stop }, failure)
+        (
+            Self {
+                tracker: TaskTracker::new(),
+                failed,
+                stop,
+            },
+            failure,
+        )
     }
 
     /// Starts a part of the bot; `part` names it in the error.
@@ -36,7 +43,10 @@ impl Crew {
             let error = match work.await {
                 Ok(Ok(())) => return,
                 Ok(Err(error)) => error,
-                Err(panic) => BotError::Crashed { part, detail: panic.to_string() },
+                Err(panic) => BotError::Crashed {
+                    part,
+                    detail: panic.to_string(),
+                },
             };
             // A full channel means that an earlier failure ends the bot already.
             if let Err(unsent) = failed.try_send(error) {
@@ -48,6 +58,8 @@ impl Crew {
     /// Waits until every task has ended, but not for ever.
     pub(crate) async fn ended(&self, patience: Duration) -> bool {
         self.tracker.close();
-        tokio::time::timeout(patience, self.tracker.wait()).await.is_ok()
+        tokio::time::timeout(patience, self.tracker.wait())
+            .await
+            .is_ok()
     }
 }

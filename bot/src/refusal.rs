@@ -81,7 +81,10 @@ pub(crate) struct Backoff {
 impl Backoff {
     /// Starts at 100 ms.
     pub(crate) fn up_to(longest: Duration) -> Self {
-        Self { next: Duration::from_millis(100), longest }
+        Self {
+            next: Duration::from_millis(100),
+            longest,
+        }
     }
 
     /// The pause to make now.

@@ -39,32 +39,57 @@ struct Saved {
 /// # Errors
 /// [`BotError::SignedOut`] when the homeserver no longer knows the session; `None` when asked to
 /// stop while waiting for the homeserver.
-pub(crate) async fn open(settings: &Settings, stop: &CancellationToken) -> Result<Option<Client>, BotError> {
+pub(crate) async fn open(
+    settings: &Settings,
+    stop: &CancellationToken,
+) -> Result<Option<Client>, BotError> {
     let folder = &settings.store;
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|e| store_error(folder, e))?;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|e| store_error(folder, e))?;
     let file = folder.join("session.json");
     let sdk = folder.join("sdk");
     let saved = match read(&file)? {
         Some(saved) if sdk.exists() => saved,
         _ => {
             put_aside(&sdk)?;
-            let Some(saved) = login(settings, stop).await? else { return Ok(None) };
+            let Some(saved) = login(settings, stop).await? else {
+                return Ok(None);
+            };
             // First the store, then the file that says it is complete.
-            fs::DirBuilder::new().mode(0o700).create(&sdk).map_err(|e| store_error(&sdk, e))?;
+            fs::DirBuilder::new()
+                .mode(0o700)
+                .create(&sdk)
+                .map_err(|e| store_error(&sdk, e))?;
             write(&file, &saved)?;
             saved
         }
     };
     let client = client(settings, &sdk).await?;
-    let meta = SessionMeta { user_id: saved.user_id, device_id: saved.device_id };
-    let tokens = SessionTokens { access_token: saved.access_token, refresh_token: None };
-    client.restore_session(MatrixSession { meta, tokens }).await?;
-    known(&client, stop).await.map(|known| known.then_some(client))
+    let meta = SessionMeta {
+        user_id: saved.user_id,
+        device_id: saved.device_id,
+    };
+    let tokens = SessionTokens {
+        access_token: saved.access_token,
+        refresh_token: None,
+    };
+    client
+        .restore_session(MatrixSession { meta, tokens })
+        .await?;
+    known(&client, stop)
+        .await
+        .map(|known| known.then_some(client))
 }
 
 /// The SDK's client, with its own retry off: this bot decides what is worth repeating.
 async fn client(settings: &Settings, sdk: &Path) -> Result<Client, BotError> {
-    let encryption = EncryptionSettings { auto_enable_cross_signing: false, ..EncryptionSettings::default() };
+    let encryption = EncryptionSettings {
+        auto_enable_cross_signing: false,
+        ..EncryptionSettings::default()
+    };
     let client = Client::builder()
         .homeserver_url(settings.homeserver_url.as_str())
         .respect_login_well_known(false)
@@ -83,13 +108,20 @@ async fn known(client: &Client, stop: &CancellationToken) -> Result<bool, BotErr
             Ok(_) => return Ok(true),
             Err(error) => match refusal_of(&error) {
                 Refusal::SignedOut => {
-                    let user = client.user_id().map(ToString::to_string).unwrap_or_default();
+                    let user = client
+                        .user_id()
+                        .map(ToString::to_string)
+                        .unwrap_or_default();
                     return Err(BotError::SignedOut { user });
                 }
                 why => tracing::warn!(%error, ?why, "the homeserver does not answer yet"),
             },
         }
-        if stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await.is_none() {
+        if stop
+            .run_until_cancelled(tokio::time::sleep(PAUSE))
+            .await
+            .is_none()
+        {
             return Ok(false);
         }
     }
@@ -102,10 +134,25 @@ async fn login(settings: &Settings, stop: &CancellationToken) -> Result<Option<S
         let session = match &account.registration {
             Some(how) => {
                 accounts
-                    .ensure_account(how, &account.localpart, &account.password, None, &settings.device_name)
+                    .ensure_account(
+                        how,
+                        &account.localpart,
+                        &account.password,
+                        None,
+                        &settings.device_name,
+                    )
                     .await
             }
-            None => accounts.login(&account.localpart, &account.password, None, &settings.device_name).await,
+            None => {
+                accounts
+                    .login(
+                        &account.localpart,
+                        &account.password,
+                        None,
+                        &settings.device_name,
+                    )
+                    .await
+            }
         };
         match session {
             Ok(session) => return saved(settings, session).map(Some),
@@ -114,13 +161,20 @@ async fn login(settings: &Settings, stop: &CancellationToken) -> Result<Option<S
             }
             Err(error) => return Err(error.into()),
         }
-        if stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await.is_none() {
+        if stop
+            .run_until_cancelled(tokio::time::sleep(PAUSE))
+            .await
+            .is_none()
+        {
             return Ok(None);
         }
     }
 }
 
-fn saved(settings: &Settings, session: fleet_homeserver::accounts::Session) -> Result<Saved, BotError> {
+fn saved(
+    settings: &Settings,
+    session: fleet_homeserver::accounts::Session,
+) -> Result<Saved, BotError> {
     let user_id = session.user_id.try_into().map_err(|_| BotError::Session {
         path: settings.store.clone(),
         detail: "the homeserver answered the login with no user id".to_owned(),
@@ -138,17 +192,21 @@ fn read(file: &Path) -> Result<Option<Saved>, BotError> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(store_error(file, e)),
     };
-    serde_json::from_str(&text).map(Some).map_err(|e| BotError::Session {
-        path: file.to_owned(),
-        // serde's message may quote the file, and the file holds a token: only the place is told.
-        detail: format!("line {}, column {}", e.line(), e.column()),
-    })
+    serde_json::from_str(&text)
+        .map(Some)
+        .map_err(|e| BotError::Session {
+            path: file.to_owned(),
+            // serde's message may quote the file, and the file holds a token: only the place is told.
+            detail: format!("line {}, column {}", e.line(), e.column()),
+        })
 }
 
 /// Writes the session so that it is there in whole or not at all.
 fn write(file: &Path, saved: &Saved) -> Result<(), BotError> {
-    let text = serde_json::to_vec(saved)
-        .map_err(|e| BotError::Session { path: file.to_owned(), detail: format!("cannot be written: {e}") })?;
+    let text = serde_json::to_vec(saved).map_err(|e| BotError::Session {
+        path: file.to_owned(),
+        detail: format!("cannot be written: {e}"),
+    })?;
     let part = file.with_extension("part");
     let written = fs::OpenOptions::new()
         .write(true)
@@ -166,14 +224,19 @@ fn put_aside(sdk: &Path) -> Result<(), BotError> {
     if !sdk.exists() {
         return Ok(());
     }
-    let free = (1..1_000).map(|n| sdk.with_extension(format!("orphan-{n}"))).find(|path| !path.exists());
+    let free = (1..1_000)
+        .map(|n| sdk.with_extension(format!("orphan-{n}")))
+        .find(|path| !path.exists());
     let aside: PathBuf = free.unwrap_or_else(|| sdk.with_extension("orphan"));
     tracing::warn!(store = %sdk.display(), aside = %aside.display(), "a store without its session is put aside");
     fs::rename(sdk, &aside).map_err(|e| store_error(sdk, e))
 }
 
 fn store_error(path: &Path, source: std::io::Error) -> BotError {
-    BotError::Store { path: path.to_owned(), source }
+    BotError::Store {
+        path: path.to_owned(),
+        source,
+    }
 }
 
 #[cfg(test)]
@@ -195,7 +258,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("session.json");
         write(&file, &example()).unwrap();
-        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         assert_eq!(read(&file).unwrap().unwrap().access_token, "opensesame");
     }
 
@@ -205,7 +271,10 @@ mod tests {
         let file = folder.path().join("session.json");
         fs::write(&file, r#"{"access_token": "opensesame", "user_id": 5}"#).unwrap();
         let error = read(&file).err().unwrap().to_string();
-        assert!(!error.contains("opensesame") && error.contains("line 1"), "{error}");
+        assert!(
+            !error.contains("opensesame") && error.contains("line 1"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -53,6 +53,8 @@ pub struct AccountSource {
 
 impl fmt::Debug for AccountSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AccountSource").field("localpart", &self.localpart).finish_non_exhaustive()
+        f.debug_struct("AccountSource")
+            .field("localpart", &self.localpart)
+            .finish_non_exhaustive()
     }
 }

@@ -1,0 +1,443 @@
+//! What a room of the fleet shall be, and what is missing: pure, so that mending is comparing.
+
+use fleet_protocol::api::{RoomMember, RoomPlan};
+use fleet_protocol::event::{ROOM, RoomContent, VERSION};
+use fleet_protocol::scalar::Name;
+use matrix_sdk::ruma::api::client::room::create_room::v3::{Request, RoomPreset};
+use matrix_sdk::ruma::serde::Raw;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+/// A state event as `/state` lists it.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct State {
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    #[serde(default)]
+    pub(crate) state_key: String,
+    pub(crate) sender: String,
+    pub(crate) event_id: String,
+    pub(crate) origin_server_ts: i64,
+    #[serde(default)]
+    pub(crate) content: Value,
+}
+
+/// The fleet around a room.
+#[derive(Debug, Clone)]
+pub(crate) struct Around<'a> {
+    pub(crate) tenant: &'a Name,
+    /// The bot's server, through which others join.
+    pub(crate) server: &'a str,
+    pub(crate) members: &'a [RoomMember],
+    /// The space, for a room of it.
+    pub(crate) space: Option<&'a str>,
+    /// The rooms of the space, for the space itself.
+    pub(crate) children: &'a [String],
+}
+
+/// A step that mends a room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Sets a state event.
+    Set {
+        kind: String,
+        key: String,
+        content: Value,
+    },
+    /// Invites a user.
+    Invite(String),
+}
+
+/// The request that makes a room: private, by invitation, not federated. Power levels of people are
+/// set afterwards, because whether the creator may be named depends on the room version
+/// (version 12 refuses it).
+///
+/// # Errors
+/// Never in practice: the contents are plain JSON.
+pub(crate) fn creation(
+    plan: &RoomPlan,
+    around: &Around<'_>,
+    is_space: bool,
+) -> serde_json::Result<Request> {
+    let mut content = json!({ "m.federate": false });
+    if is_space {
+        content["type"] = "m.space".into();
+    }
+    let levels = json!({
+        "invite": 50,
+        "state_default": 50,
+        "events_default": 0,
+        "events": {
+            "m.room.power_levels": 100, "m.room.history_visibility": 100, "m.room.tombstone": 100,
+            "m.room.server_acl": 100, "m.room.encryption": 100, "m.room.name": 50, "m.room.topic": 50,
+            "m.room.pinned_events": 50, "m.space.child": 100, ROOM: 100
+        }
+    });
+    let mut initial = vec![
+        json!({ "type": "m.room.guest_access", "state_key": "", "content": { "guest_access": "forbidden" } }),
+        json!({ "type": "m.room.history_visibility", "state_key": "", "content": { "history_visibility": "shared" } }),
+    ];
+    for (kind, key, content) in own_state(plan, around) {
+        initial.push(json!({ "type": kind, "state_key": key, "content": content }));
+    }
+    let mut request = Request::new();
+    request.name = Some(plan.name.clone());
+    request.topic = Some(plan.topic.clone());
+    request.room_alias_name = Some(plan.alias.clone());
+    request.preset = Some(RoomPreset::PrivateChat);
+    request.creation_content = Some(Raw::new(&content)?.cast_unchecked());
+    request.power_level_content_override = Some(Raw::new(&levels)?.cast_unchecked());
+    request.initial_state = initial
+        .iter()
+        .map(|event| Raw::new(event).map(Raw::cast_unchecked))
+        .collect::<Result<_, _>>()?;
+    request.invite = around
+        .members
+        .iter()
+        .filter_map(|m| m.user.as_str().try_into().ok())
+        .collect();
+    Ok(request)
+}
+
+/// State that the fleet sets and nobody else is meant to.
+fn own_state(plan: &RoomPlan, around: &Around<'_>) -> Vec<(&'static str, String, Value)> {
+    let content = RoomContent {
+        v: VERSION,
+        tenant: around.tenant.clone(),
+        room: plan.key.clone(),
+    };
+    // A struct of plain fields always becomes JSON.
+    let content = serde_json::to_value(content).unwrap_or_default();
+    let mut state = vec![(ROOM, String::new(), content)];
+    if let Some(space) = around.space {
+        state.push((
+            "m.space.parent",
+            space.to_owned(),
+            json!({ "via": [around.server], "canonical": true }),
+        ));
+    }
+    for child in around.children {
+        state.push((
+            "m.space.child",
+            child.clone(),
+            json!({ "via": [around.server], "suggested": true }),
+        ));
+    }
+    state
+}
+
+/// What is missing in a room. A name or topic that people changed is theirs; an unset one is set.
+pub(crate) fn missing(
+    plan: &RoomPlan,
+    around: &Around<'_>,
+    state: &[State],
+    own: &str,
+) -> Vec<Step> {
+    let find = |kind: &str, key: &str| state.iter().find(|s| s.kind == kind && s.state_key == key);
+    let mut steps = Vec::new();
+    for (kind, key, content) in own_state(plan, around) {
+        if find(kind, &key).is_none_or(|is| is.content != content) {
+            steps.push(Step::Set {
+                kind: kind.to_owned(),
+                key,
+                content,
+            });
+        }
+    }
+    for (kind, field, value) in [
+        ("m.room.name", "name", &plan.name),
+        ("m.room.topic", "topic", &plan.topic),
+    ] {
+        if find(kind, "").is_none() && !value.is_empty() {
+            steps.push(Step::Set {
+                kind: kind.to_owned(),
+                key: String::new(),
+                content: json!({ field: value }),
+            });
+        }
+    }
+    let levels = find("m.room.power_levels", "").map(|s| &s.content);
+    if let Some(content) =
+        levels.and_then(|now| mended_levels(now, &creators(state), around.members, own))
+    {
+        steps.push(Step::Set {
+            kind: "m.room.power_levels".to_owned(),
+            key: String::new(),
+            content,
+        });
+    }
+    steps.extend(
+        around
+            .members
+            .iter()
+            .filter(|m| m.user.as_str() != own)
+            .filter_map(|member| {
+                let wants = find("m.room.member", member.user.as_str()).is_none_or(may_be_invited);
+                wants.then(|| Step::Invite(member.user.to_string()))
+            }),
+    );
+    steps
+}
+
+/// Whether somebody who is known to the room may be invited again: not who is there or invited, was
+/// banned, or left by own will.
+fn may_be_invited(member: &State) -> bool {
+    member.content.get("membership").and_then(Value::as_str) == Some("leave")
+        && member.sender != member.state_key
+}
+
+/// The creators whose power no event may name: room version 12 and later.
+fn creators(state: &[State]) -> Vec<String> {
+    let Some(create) = state.iter().find(|s| s.kind == "m.room.create") else {
+        return Vec::new();
+    };
+    let version = create
+        .content
+        .get("room_version")
+        .and_then(Value::as_str)
+        .unwrap_or("1");
+    if version.parse::<u32>().is_ok_and(|version| version < 12) {
+        return Vec::new();
+    }
+    let more = create
+        .content
+        .get("additional_creators")
+        .and_then(Value::as_array);
+    let more = more
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .map(ToOwned::to_owned);
+    std::iter::once(create.sender.clone()).chain(more).collect()
+}
+
+/// The power levels with those of the members; none if they are right already.
+fn mended_levels(
+    now: &Value,
+    creators: &[String],
+    members: &[RoomMember],
+    own: &str,
+) -> Option<Value> {
+    let default = now
+        .get("users_default")
+        .and_then(Value::as_i64)
+        .unwrap_or(0);
+    let mut users: Map<String, Value> = now
+        .get("users")
+        .and_then(Value::as_object)
+        .cloned()
+        .unwrap_or_default();
+    let mut changed = false;
+    for member in members {
+        let user = member.user.as_str();
+        if user == own || creators.iter().any(|creator| creator == user) {
+            continue;
+        }
+        if users.get(user).and_then(Value::as_i64).unwrap_or(default) != member.power_level {
+            users.insert(user.to_owned(), member.power_level.into());
+            changed = true;
+        }
+    }
+    let mut content = now.as_object()?.clone();
+    content.insert("users".to_owned(), Value::Object(users));
+    changed.then_some(Value::Object(content))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWN: &str = "@fleet:example.org";
+
+    fn plan() -> RoomPlan {
+        RoomPlan {
+            key: "lobby".parse().unwrap(),
+            name: "Lobby".to_owned(),
+            topic: "Where commands are typed".to_owned(),
+            alias: "fleet-lobby".to_owned(),
+            room_id: None,
+            mark: None,
+        }
+    }
+
+    fn members() -> Vec<RoomMember> {
+        [("@ann:example.org", 100), ("@bob:example.org", 50)]
+            .map(|(user, power_level)| RoomMember {
+                user: user.parse().unwrap(),
+                power_level,
+            })
+            .into()
+    }
+
+    fn state(kind: &str, key: &str, sender: &str, content: Value) -> State {
+        State {
+            kind: kind.to_owned(),
+            state_key: key.to_owned(),
+            sender: sender.to_owned(),
+            event_id: "$e".to_owned(),
+            origin_server_ts: 1,
+            content,
+        }
+    }
+
+    fn around<'a>(tenant: &'a Name, members: &'a [RoomMember]) -> Around<'a> {
+        Around {
+            tenant,
+            server: "example.org",
+            members,
+            space: Some("!space"),
+            children: &[],
+        }
+    }
+
+    /// A room as the homeserver makes it from [`creation`], after the power levels were mended.
+    fn whole(version: &str) -> Vec<State> {
+        let mut levels = json!({ "users": { "@ann:example.org": 100, "@bob:example.org": 50 } });
+        if version != "12" {
+            levels["users"][OWN] = 100.into();
+        }
+        vec![
+            state("m.room.create", "", OWN, json!({ "room_version": version })),
+            state("m.room.name", "", OWN, json!({ "name": "Lobby of ours" })),
+            state("m.room.topic", "", OWN, json!({ "topic": "" })),
+            state("m.room.power_levels", "", OWN, levels),
+            state(
+                ROOM,
+                "",
+                OWN,
+                json!({ "v": 1, "tenant": "acme", "room": "lobby" }),
+            ),
+            state(
+                "m.space.parent",
+                "!space",
+                OWN,
+                json!({ "via": ["example.org"], "canonical": true }),
+            ),
+            state(
+                "m.room.member",
+                "@ann:example.org",
+                "@ann:example.org",
+                json!({ "membership": "join" }),
+            ),
+            state(
+                "m.room.member",
+                "@bob:example.org",
+                OWN,
+                json!({ "membership": "invite" }),
+            ),
+        ]
+    }
+
+    #[test]
+    fn a_whole_room_needs_nothing() {
+        let (tenant, members) = ("acme".parse().unwrap(), members());
+        for version in ["11", "12"] {
+            assert_eq!(
+                missing(&plan(), &around(&tenant, &members), &whole(version), OWN),
+                []
+            );
+        }
+    }
+
+    #[test]
+    fn an_empty_room_of_somebody_else_gets_everything() {
+        let (tenant, members) = ("acme".parse().unwrap(), members());
+        let bare = [
+            state(
+                "m.room.create",
+                "",
+                "@ann:example.org",
+                json!({ "room_version": "12" }),
+            ),
+            state(
+                "m.room.power_levels",
+                "",
+                "@ann:example.org",
+                json!({ "users": { OWN: 100 } }),
+            ),
+        ];
+        let steps = missing(&plan(), &around(&tenant, &members), &bare, OWN);
+        let set: Vec<_> = steps
+            .iter()
+            .filter_map(|s| {
+                if let Step::Set { kind, .. } = s {
+                    Some(kind.as_str())
+                } else {
+                    None
+                }
+            })
+            .collect();
+        assert_eq!(
+            set,
+            [
+                ROOM,
+                "m.space.parent",
+                "m.room.name",
+                "m.room.topic",
+                "m.room.power_levels"
+            ]
+        );
+        let Some(Step::Set { content, .. }) = steps.get(4) else {
+            panic!("the power levels are set fifth")
+        };
+        // A creator of a version 12 room must not be named.
+        assert_eq!(
+            content["users"],
+            json!({ OWN: 100, "@bob:example.org": 50 })
+        );
+        assert_eq!(steps.len(), 7, "both people are invited");
+    }
+
+    #[test]
+    fn who_left_by_own_will_or_was_banned_is_let_be() {
+        let by = |sender: &str, membership: &str| {
+            may_be_invited(&state(
+                "m.room.member",
+                "@bob:example.org",
+                sender,
+                json!({ "membership": membership }),
+            ))
+        };
+        assert!(!by("@bob:example.org", "leave"));
+        assert!(by(OWN, "leave"));
+        assert!(!by(OWN, "ban") && !by(OWN, "invite") && !by("@bob:example.org", "join"));
+    }
+
+    #[test]
+    fn a_lowered_grant_lowers_the_power() {
+        let now =
+            json!({ "users": { "@ann:example.org": 100, "@eve:example.org": 70 }, "ban": 50 });
+        let members = [RoomMember {
+            user: "@ann:example.org".parse().unwrap(),
+            power_level: 50,
+        }];
+        let mended = mended_levels(&now, &[], &members, OWN).unwrap();
+        assert_eq!(
+            mended,
+            json!({ "users": { "@ann:example.org": 50, "@eve:example.org": 70 }, "ban": 50 })
+        );
+    }
+
+    #[test]
+    fn rooms_are_private_and_not_federated() {
+        let (tenant, members) = ("acme".parse().unwrap(), members());
+        let request = creation(&plan(), &around(&tenant, &members), true).unwrap();
+        let content: Value = request
+            .creation_content
+            .unwrap()
+            .deserialize_as_unchecked()
+            .unwrap();
+        assert_eq!(content, json!({ "m.federate": false, "type": "m.space" }));
+        let levels: Value = request
+            .power_level_content_override
+            .unwrap()
+            .deserialize_as_unchecked()
+            .unwrap();
+        assert!(
+            levels.get("users").is_none(),
+            "whether the creator may be named depends on the version"
+        );
+        assert_eq!(request.preset, Some(RoomPreset::PrivateChat));
+        assert_eq!(request.invite.len(), 2);
+    }
+}

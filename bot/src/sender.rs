@@ -1,0 +1,296 @@
+//! Sends the rows of one room, in order, each exactly once (architecture.md, "Way out").
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::standin::outbound::{Outgoing, render};
+use fleet_protocol::api::Attempts;
+use fleet_protocol::outbox::{OutboxRow, Settlement};
+use matrix_sdk::ruma::api::client::membership::joined_rooms;
+use matrix_sdk::ruma::{OwnedTransactionId, RoomId};
+use matrix_sdk::{Room, RoomState};
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use crate::BotError;
+use crate::context::Context;
+use crate::counters::Counter;
+use crate::cut::cut;
+use crate::device_rule::{Before, before};
+use crate::found;
+use crate::pace::{Pace, Urgency};
+use crate::pins;
+use crate::poll::fatal;
+use crate::refusal::{Backoff, Refusal, refusal, refusal_of};
+use crate::settle::Settler;
+
+/// Longest pause between tries of one row.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// The sender of one room.
+pub(crate) struct Sender {
+    context: Context,
+    room_id: String,
+    pace: Pace,
+    settler: Settler,
+}
+
+impl Sender {
+    pub(crate) fn new(context: Context, room_id: String, pace: Pace, settler: Settler) -> Self {
+        Self {
+            context,
+            room_id,
+            pace,
+            settler,
+        }
+    }
+
+    /// Sends until the queue is closed.
+    ///
+    /// # Errors
+    /// [`BotError::SignedOut`], [`BotError::LeaseLost`], [`BotError::Gateway`].
+    pub(crate) async fn run(self, mut rows: mpsc::Receiver<OutboxRow>) -> Result<(), BotError> {
+        let mut queue = VecDeque::new();
+        while let Some(row) = rows.recv().await {
+            queue.push_back(row);
+            while let Ok(more) = rows.try_recv() {
+                queue.push_back(more);
+            }
+            while let Some(row) = next(&mut queue, self.pace.is_closed()) {
+                let Some(settlement) = self.send(&row).await? else {
+                    return Ok(());
+                };
+                self.count(&settlement);
+                self.settler.settle(row.id, settlement).await;
+                while let Ok(more) = rows.try_recv() {
+                    queue.push_back(more);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn count(&self, settlement: &Settlement) {
+        self.context.counters.add(
+            match settlement {
+                Settlement::Sent { .. } => Counter::Sent,
+                Settlement::Dead { .. } => Counter::Dead,
+                Settlement::Parked { .. } => Counter::Parked,
+            },
+            1,
+        );
+    }
+
+    /// Sends one row until its fate is known. `None` when stopped before.
+    async fn send(&self, row: &OutboxRow) -> Result<Option<Settlement>, BotError> {
+        let Some(room) = self.room() else {
+            return Ok(Some(self.not_in_room()));
+        };
+        let mut outgoing = match render(row) {
+            Ok(outgoing) => outgoing,
+            Err(error) => {
+                return Ok(Some(Settlement::Dead {
+                    reason: error.to_string(),
+                }));
+            }
+        };
+        if let Some(found) = self.prepare(&room, row, &outgoing).await? {
+            return Ok(Some(found));
+        }
+        let (mut backoff, mut shortened) = (Backoff::up_to(LONGEST_PAUSE), false);
+        loop {
+            self.context.lease.live().await;
+            self.pace.pass(Urgency::of(row)).await;
+            let refusal = match self.put(&room, row, &outgoing).await {
+                Ok(event_id) => return Ok(Some(Settlement::Sent { event_id })),
+                Err(refusal) => refusal,
+            };
+            match refusal {
+                Refusal::Limited(wait) => {
+                    self.context.counters.add(Counter::Limited, 1);
+                    self.pace.close(wait);
+                }
+                Refusal::SignedOut => return Err(self.signed_out().await),
+                Refusal::TooLarge => match shorter(&outgoing) {
+                    Some(cut) if !shortened => (outgoing, shortened) = (cut, true),
+                    _ => {
+                        return Ok(Some(Settlement::Dead {
+                            reason: "too large for the homeserver".to_owned(),
+                        }));
+                    }
+                },
+                Refusal::Forbidden(reason) if !self.is_in_room(&room).await => {
+                    return Ok(Some(Settlement::Parked { reason }));
+                }
+                Refusal::Forbidden(reason) | Refusal::NotFound(reason) | Refusal::Final(reason) => {
+                    return Ok(Some(Settlement::Dead { reason }));
+                }
+                Refusal::Passing(error) => {
+                    tracing::warn!(row = %row.id, room = self.room_id, error, "sending is tried again");
+                    let pause = tokio::time::sleep(backoff.pause());
+                    if self
+                        .context
+                        .crew
+                        .stop
+                        .run_until_cancelled(pause)
+                        .await
+                        .is_none()
+                    {
+                        return Ok(None);
+                    }
+                }
+            }
+            if self.context.crew.stop.is_cancelled() && self.pace.is_closed() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// What must happen before the first send; the settlement when the row is in the room already.
+    async fn prepare(
+        &self,
+        room: &Room,
+        row: &OutboxRow,
+        outgoing: &Outgoing,
+    ) -> Result<Option<Settlement>, BotError> {
+        let rule = before(
+            row.attempt.as_ref(),
+            &self.context.device,
+            self.context.now(),
+        );
+        if rule == Before::Nothing {
+            return Ok(None);
+        }
+        if rule == Before::Look
+            && let Some(event_id) = found::find(&self.context, room, row, outgoing).await?
+        {
+            self.context.counters.add(Counter::Found, 1);
+            return Ok(Some(Settlement::Sent { event_id }));
+        }
+        self.note_attempt(row).await?;
+        Ok(None)
+    }
+
+    /// Stores that this device tries the row, before it does.
+    async fn note_attempt(&self, row: &OutboxRow) -> Result<(), BotError> {
+        let mut backoff = Backoff::up_to(LONGEST_PAUSE);
+        loop {
+            let body = Attempts {
+                lease: self.context.lease.claim(),
+                device: self.context.device.clone(),
+                rows: vec![row.id],
+            };
+            match self.context.gateway.attempts(&body).await {
+                Ok(()) => return Ok(()),
+                Err(error) => fatal(&self.context, error, "noting an attempt")?,
+            }
+            tokio::time::sleep(backoff.pause()).await;
+        }
+    }
+
+    async fn put(
+        &self,
+        room: &Room,
+        row: &OutboxRow,
+        outgoing: &Outgoing,
+    ) -> Result<String, Refusal> {
+        let transaction = OwnedTransactionId::from(row.id.simple().to_string());
+        match outgoing {
+            Outgoing::Send {
+                event_type,
+                content,
+            } => {
+                let sent = room
+                    .send_raw(event_type, content.clone())
+                    .with_transaction_id(&transaction)
+                    .await;
+                sent.map(|sent| sent.response.event_id.to_string())
+                    .map_err(|e| refusal(&e))
+            }
+            Outgoing::Redact { event_id, reason } => {
+                let Ok(target) = matrix_sdk::ruma::EventId::parse(event_id) else {
+                    return Err(Refusal::Final(format!("{event_id} is no event id")));
+                };
+                let redacted = room
+                    .redact(&target, reason.as_deref(), Some(transaction))
+                    .await;
+                redacted
+                    .map(|redacted| redacted.event_id.to_string())
+                    .map_err(|e| refusal_of(&e))
+            }
+            Outgoing::Pin { event_id, pinned } => pins::set(room, event_id, *pinned).await,
+        }
+    }
+
+    fn room(&self) -> Option<Room> {
+        let id = RoomId::parse(&self.room_id).ok()?;
+        self.context
+            .client
+            .get_room(&id)
+            .filter(|room| room.state() == RoomState::Joined)
+    }
+
+    fn not_in_room(&self) -> Settlement {
+        Settlement::Parked {
+            reason: "the bot is not in the room".to_owned(),
+        }
+    }
+
+    /// Asks the homeserver, as the SDK may not know yet that the bot was removed.
+    async fn is_in_room(&self, room: &Room) -> bool {
+        match self
+            .context
+            .client
+            .send(joined_rooms::v3::Request::new())
+            .await
+        {
+            Ok(joined) => joined.joined_rooms.iter().any(|id| id == room.room_id()),
+            Err(error) => {
+                tracing::warn!(%error, "the joined rooms cannot be read; the row is not parked");
+                true
+            }
+        }
+    }
+
+    /// Tells people before the bot ends, by way of the gateway.
+    async fn signed_out(&self) -> BotError {
+        let error = self.context.signed_out();
+        self.context
+            .incident(
+                "bot.signed_out",
+                self.context.user.as_str(),
+                error.to_string(),
+            )
+            .await;
+        error
+    }
+}
+
+/// The row to send next: the oldest, but while the account is limited the oldest needed one.
+fn next(queue: &mut VecDeque<OutboxRow>, limited: bool) -> Option<OutboxRow> {
+    let needed = limited
+        .then(|| {
+            queue
+                .iter()
+                .position(|row| Urgency::of(row) == Urgency::Needed)
+        })
+        .flatten();
+    queue.remove(needed.unwrap_or(0))
+}
+
+/// The same, cut to what the homeserver takes.
+fn shorter(outgoing: &Outgoing) -> Option<Outgoing> {
+    match outgoing {
+        Outgoing::Send {
+            event_type,
+            content,
+        } => {
+            let content: Value = cut(content)?;
+            Some(Outgoing::Send {
+                event_type: event_type.clone(),
+                content,
+            })
+        }
+        Outgoing::Redact { .. } | Outgoing::Pin { .. } => None,
+    }
+}
