@@ -1,68 +1,208 @@
-//! The verbs of `budget`.
+//! The verbs of `budget`, and what the life of a task needs of budgets.
 
+use fleet_policy::budget::{Reset, Window, reset as decide_reset};
 use fleet_protocol::problem::Code;
+use fleet_protocol::reply::{Changed, WindowView};
+use fleet_protocol::scalar::Name;
 use fleet_protocol::verbs::budget as verbs;
-use fleet_protocol::{Problem, Reply};
+use fleet_protocol::{Moment, Problem, Reply, Timestamp};
+use jiff::SignedDuration;
+use uuid::Uuid;
 
-use super::{Exec, Stop};
+use super::{Exec, Stop, Subject};
+use crate::db::time;
 
-fn unwritten() -> Stop {
-    Problem::new(Code::Internal, "this verb is not executed yet").into()
+mod admission;
+pub(in crate::execute) mod alert;
+pub(in crate::execute) mod ledger;
+pub(in crate::execute) mod series;
+mod set;
+pub(in crate::execute) mod words;
+
+#[expect(
+    unused_imports,
+    reason = "the type of an admission's answer, which callers may want to name"
+)]
+pub(crate) use admission::Granted;
+pub(crate) use admission::{Settle, admit, settle};
+use series::{Found, Series};
+pub(crate) use set::set;
+
+/// Says that the present window ends at another instant, also one in the past.
+pub(crate) async fn reset(exec: &mut Exec<'_>, args: &verbs::Reset) -> Result<Reply, Stop> {
+    let all = series::read(exec, Some(args.provider.as_str()), true).await?;
+    let series = the_one(&args.provider, args.window.as_ref(), &all)?;
+    let series = series.ok_or_else(|| no_limit(&args.provider, args.window.as_ref()))?;
+    let reset_at = resolve(exec, &args.reset_at)?;
+    let before = series::must(series::ensure(exec, &series, exec.now).await?)?;
+    end_at(exec, &series, &before, reset_at, series.every).await?;
+    let found = series::must(series::ensure(exec, &series, exec.now).await?)?;
+    alert::check(exec, args.provider.as_str()).await?;
+    exec.about(Subject::Budget, series.id);
+    let mut changed = Changed::to("reset", series.view(exec, &found));
+    changed.already = before.window.resets_at == Some(reset_at);
+    if found.window.resets_at.is_none() {
+        changed.notes.push(format!(
+            "Nobody said how long the windows of {} are, so this one has no end until a reset is named.",
+            series.title()
+        ));
+    }
+    Ok(Reply::Budget(changed))
 }
 
-pub(crate) async fn set(_exec: &mut Exec<'_>, _args: &verbs::Set) -> Result<Reply, Stop> {
-    Err(unwritten())
+/// Limits and what is left of them.
+pub(crate) async fn status(exec: &mut Exec<'_>, args: &verbs::Status) -> Result<Reply, Stop> {
+    Ok(Reply::Budgets(windows(exec, args.provider.as_ref()).await?))
 }
 
-pub(crate) async fn reset(_exec: &mut Exec<'_>, _args: &verbs::Reset) -> Result<Reply, Stop> {
-    Err(unwritten())
+/// The present windows of a provider, or of all.
+pub(crate) async fn windows(
+    exec: &mut Exec<'_>,
+    provider: Option<&Name>,
+) -> Result<Vec<WindowView>, Stop> {
+    let mut views = Vec::new();
+    for series in series::read(exec, provider.map(Name::as_str), false).await? {
+        let found = series::must(series::find(exec, &series, exec.now).await?)?;
+        views.push(series.view(exec, &found));
+    }
+    Ok(views)
 }
 
-pub(crate) async fn status(_exec: &mut Exec<'_>, _args: &verbs::Status) -> Result<Reply, Stop> {
-    Err(unwritten())
+/// What a task was granted and what it has cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TaskTotals {
+    /// Tokens granted to the attempt; none where no limit governs it.
+    pub(crate) granted: Option<i64>,
+    /// Tokens of the task in all.
+    pub(crate) actual: i64,
 }
 
-/// What an admission granted.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Granted {
-    /// Tokens held for the attempt; none where no limit governs it.
-    pub(crate) granted_tokens: Option<i64>,
-    /// What the claimer should know, one sentence each.
-    pub(crate) notes: Vec<String>,
+/// Reads what an attempt was granted and what its task has cost so far.
+pub(crate) async fn task_totals(
+    exec: &mut Exec<'_>,
+    task: Uuid,
+    attempt: i32,
+) -> Result<TaskTotals, Stop> {
+    let row = sqlx::query!(
+        r#"SELECT (SELECT max(granted) FROM fleet.holds WHERE tenant_id = $1 AND task_id = $2 AND attempt = $3) AS granted,
+                  (SELECT coalesce(sum(added_tokens), 0)::bigint FROM fleet.spend_reports
+                   WHERE tenant_id = $1 AND task_id = $2) AS "actual!""#,
+        exec.tenant.as_str(),
+        task,
+        attempt
+    )
+    .fetch_one(&mut *exec.tx)
+    .await?;
+    Ok(TaskTotals {
+        granted: row.granted,
+        actual: row.actual,
+    })
 }
 
-/// How an attempt's hold ends.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Settle {
-    /// What was reported is the actual.
-    Actual,
-    /// The actual is unknown, for this reason: the whole grant is charged.
-    Unknown(String),
-    /// The actual in tokens, in all.
-    Tokens(i64),
-    /// The lease ended without a report.
-    Presume,
-    /// The work was handed back.
-    Release,
+/// The series a command means: the named one, or the only one. None when there is none.
+fn the_one(
+    provider: &Name,
+    window: Option<&Name>,
+    all: &[Series],
+) -> Result<Option<Series>, Problem> {
+    match (window, all) {
+        (Some(name), _) => Ok(all.iter().find(|s| s.name == *name).cloned()),
+        (None, []) => Ok(None),
+        (None, [one]) => Ok(Some(one.clone())),
+        (None, several) => {
+            let names: Vec<&str> = several.iter().map(|s| s.name.as_str()).collect();
+            let first = names.first().copied().unwrap_or_default();
+            Err(Problem::new(
+                Code::Invalid,
+                format!("{provider} has several windows: {}", names.join(", ")),
+            )
+            .remedy(format!("say which one, for example --window {first}")))
+        }
+    }
 }
 
-/// Checks the budget before an attempt starts, and takes the hold.
-pub(crate) async fn admit(
-    _exec: &mut Exec<'_>,
-    _task: uuid::Uuid,
-    _attempt: i32,
-    _provider: Option<&fleet_protocol::scalar::Name>,
-    _projected_tokens: Option<i64>,
-) -> Result<Granted, Stop> {
-    Err(unwritten())
+fn no_limit(provider: &Name, window: Option<&Name>) -> Problem {
+    let what = window.map_or_else(|| provider.to_string(), |w| format!("{provider} {w}"));
+    Problem::new(Code::NotFound, format!("no limit is set for {what}"))
+        .remedy("see what there is with: !budget status")
 }
 
-/// Ends an attempt's hold; the notes say what that did to the budget.
-pub(crate) async fn settle(
-    _exec: &mut Exec<'_>,
-    _task: uuid::Uuid,
-    _attempt: i32,
-    _how: Settle,
-) -> Result<Vec<String>, Stop> {
-    Err(unwritten())
+fn resolve(exec: &Exec<'_>, moment: &Moment) -> Result<Timestamp, Problem> {
+    moment
+        .resolve(exec.now, exec.zone)
+        .map_err(|e| Problem::new(Code::BadArgument, format!("--reset-at {e}")))
+}
+
+/// Ends a window at an instant and derives the totals anew from the ledger.
+async fn end_at(
+    exec: &mut Exec<'_>,
+    series: &Series,
+    found: &Found,
+    at: Timestamp,
+    every: Option<SignedDuration>,
+) -> Result<(), Stop> {
+    let id: Uuid = found.id.ok_or(sqlx::Error::RowNotFound)?;
+    let Reset { ended, next } = decide_reset(found.window, every, at, exec.now)
+        .map_err(|_| too_early(exec, found.window))?;
+    sqlx::query!(
+        "UPDATE fleet.budget_windows SET resets_at = $3 WHERE tenant_id = $1 AND id = $2",
+        exec.tenant.as_str(),
+        id,
+        ended.resets_at.map(time) as _
+    )
+    .execute(&mut *exec.tx)
+    .await?;
+    if let Some(next) = next {
+        series::insert(exec, series.id, next).await?;
+    }
+    fill_between(exec, series, ended, next, every).await?;
+    sqlx::query_scalar!(
+        r#"SELECT 1 AS "done!" FROM fleet.budget_recompute($1)"#,
+        series.id
+    )
+    .fetch_one(&mut *exec.tx)
+    .await?;
+    Ok(())
+}
+
+/// A reset several lengths ago leaves windows between it and the present one; spend that lies there
+/// must find them.
+async fn fill_between(
+    exec: &mut Exec<'_>,
+    series: &Series,
+    ended: Window,
+    next: Option<Window>,
+    every: Option<SignedDuration>,
+) -> Result<(), Stop> {
+    let (Some(from), Some(next)) = (ended.resets_at, next) else {
+        return Ok(());
+    };
+    let instants = sqlx::query_scalar!(
+        "SELECT DISTINCT at FROM fleet.ledger WHERE tenant_id = $1 AND series_id = $2 AND at >= $3 AND at < $4 ORDER BY at",
+        exec.tenant.as_str(),
+        series.id,
+        time(from) as _,
+        time(next.starts_at) as _
+    )
+    .fetch_all(&mut *exec.tx)
+    .await?;
+    let series = Series {
+        every,
+        ..series.clone()
+    };
+    for at in instants {
+        series::ensure(exec, &series, crate::db::instant(at)).await?;
+    }
+    Ok(())
+}
+
+fn too_early(exec: &Exec<'_>, window: Window) -> Problem {
+    Problem::new(
+        Code::Invalid,
+        format!(
+            "the present window began {}; it cannot end before",
+            window.starts_at.in_zone(exec.zone)
+        ),
+    )
+    .remedy("name an instant after that")
 }

@@ -109,13 +109,7 @@ pub(crate) async fn admit(
     }
 }
 
-fn row<'a>(
-    exec: &Exec<'_>,
-    kind: &'a str,
-    task: Uuid,
-    attempt: i32,
-    moved: Movement,
-) -> Row<'a> {
+fn row<'a>(exec: &Exec<'_>, kind: &'a str, task: Uuid, attempt: i32, moved: Movement) -> Row<'a> {
     Row {
         kind,
         task,
@@ -176,7 +170,9 @@ pub(crate) async fn settle(
         spend::word(exec, task, attempt, tokens.unsigned_abs()).await?;
     }
     let held = holds(exec, task, attempt).await?;
-    let charged = held.first().map(|(_, h)| h.hold.remaining + h.hold.presumed);
+    let charged = held
+        .first()
+        .map(|(_, h)| h.hold.remaining + h.hold.presumed);
     let report = match (&how, charged) {
         (Settle::Unknown(_), Some(rest)) if rest > 0 => {
             Some(spend::charge(exec, task, attempt, rest).await?)
@@ -250,19 +246,32 @@ async fn end(
                 presumed: 0,
                 ..moved
             };
-            ledger::append(exec, series.id, Row { moved: charged, ..now }).await?;
+            ledger::append(
+                exec,
+                series.id,
+                Row {
+                    moved: charged,
+                    ..now
+                },
+            )
+            .await?;
             let at = held.presumed_at.unwrap_or(exec.now);
-            ledger::append(exec, series.id, Row { moved: replaced, at, ..now }).await
+            ledger::append(
+                exec,
+                series.id,
+                Row {
+                    moved: replaced,
+                    at,
+                    ..now
+                },
+            )
+            .await
         }
     }
 }
 
 /// The holds of an attempt with their series, locked.
-async fn holds(
-    exec: &mut Exec<'_>,
-    task: Uuid,
-    attempt: i32,
-) -> Result<Vec<(Series, Held)>, Stop> {
+async fn holds(exec: &mut Exec<'_>, task: Uuid, attempt: i32) -> Result<Vec<(Series, Held)>, Stop> {
     let providers = sqlx::query_scalar!(
         r#"SELECT DISTINCT s.subscription AS "subscription!" FROM fleet.holds h
            JOIN fleet.budget_series s ON s.tenant_id = h.tenant_id AND s.id = h.series_id

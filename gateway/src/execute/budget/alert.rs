@@ -27,11 +27,7 @@ struct Open {
 pub(in crate::execute) async fn check(exec: &mut Exec<'_>, provider: &str) -> Result<(), Stop> {
     for series in read(exec, Some(provider), false).await? {
         let found = must(find(exec, &series, exec.now).await?)?;
-        let now = level(
-            series.totals(&found).spent(),
-            series.limit,
-            series.alert_at,
-        );
+        let now = level(series.totals(&found).spent(), series.limit, series.alert_at);
         let open = open_alert(exec, &series).await?;
         match act(now, open.as_ref().map(|o| o.level)) {
             Action::Keep => {}
@@ -197,7 +193,8 @@ fn said(exec: &Exec<'_>, series: &Series, found: &Found, level: Level) -> Messag
         )]),
     };
     let view = series.view(exec, found);
-    let twin = serde_json::json!({ "alert": { "rule": RULE, "level": level.as_str(), "window": view } });
+    let twin =
+        serde_json::json!({ "alert": { "rule": RULE, "level": level.as_str(), "window": view } });
     Message {
         attention: Attention::Loud,
         document,

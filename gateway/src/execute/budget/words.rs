@@ -43,11 +43,7 @@ pub(in crate::execute) fn until(at: Timestamp, now: Timestamp, zone: &TimeZone) 
 }
 
 fn span(seconds: u64) -> String {
-    let (days, hours, minutes) = (
-        seconds / 86_400,
-        seconds / 3_600 % 24,
-        seconds / 60 % 60,
-    );
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
     match (days, hours, minutes) {
         (0, 0, 0) => format!("{seconds} s"),
         (0, 0, m) => format!("{m} min"),
@@ -64,7 +60,12 @@ mod tests {
 
     #[test]
     fn amounts_have_separators() {
-        for (n, expected) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_950_000, "1,950,000")] {
+        for (n, expected) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1,000"),
+            (1_950_000, "1,950,000"),
+        ] {
             assert_eq!(amount(n), expected);
         }
     }
@@ -73,8 +74,14 @@ mod tests {
     fn distances_name_two_units() {
         let zone = TimeZone::UTC;
         let at = |s: i64| Timestamp::from_millis(s * 1_000);
-        assert_eq!(until(at(11_520), at(0), &zone), "in 3 h 12 min, Thu 1970-01-01 03:12 UTC");
-        assert_eq!(until(at(0), at(90), &zone), "1 min ago, Thu 1970-01-01 00:00 UTC");
+        assert_eq!(
+            until(at(11_520), at(0), &zone),
+            "in 3 h 12 min, Thu 1970-01-01 03:12 UTC"
+        );
+        assert_eq!(
+            until(at(0), at(90), &zone),
+            "1 min ago, Thu 1970-01-01 00:00 UTC"
+        );
         assert_eq!(span(3 * 86_400 + 7_200), "3 d 2 h");
     }
 }
