@@ -18,7 +18,7 @@ pub enum Post {
     /// New content for a message the bot sent; the relation is [`Relation::Replaces`].
     Edit(Message),
     /// A receipt for an agent.
-    Receipt(ReceiptContent),
+    Receipt(Box<ReceiptContent>),
     /// A reaction of the bot; the relation is [`Relation::Annotates`].
     Reaction {
         /// The emoji.
