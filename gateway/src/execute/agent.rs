@@ -1,34 +1,355 @@
-//! The verbs of `agent`.
+//! The verbs of `agent`: one name, one Matrix user, one incarnation at a time.
 
+use fleet_policy::bounds::{CONTEXT_CAP, Context};
+use fleet_protocol::document::{bold, text};
+use fleet_protocol::outbox::Attention;
 use fleet_protocol::problem::Code;
+use fleet_protocol::reply::{AgentView, Changed};
+use fleet_protocol::scalar::{Name, UserId};
 use fleet_protocol::verbs::agent as verbs;
-use fleet_protocol::{Problem, Reply};
+use fleet_protocol::verbs::member::GrantRole;
+use fleet_protocol::{Document, Problem, Reply, Timestamp};
+use uuid::Uuid;
 
-use super::{Exec, Stop};
+use super::task::{known, lose_leases};
+use super::{Exec, Room, Stop, Subject, notice};
+use crate::db;
 
-fn unwritten() -> Stop {
-    Problem::new(Code::Internal, "this verb is not executed yet").into()
+/// Seconds without a heartbeat after which an agent counts as silent.
+pub(super) const SILENT_AFTER: i64 = 300;
+
+pub(crate) async fn register(exec: &mut Exec<'_>, args: &verbs::Register) -> Result<Reply, Stop> {
+    let user = own_user(exec, args)?;
+    let existing = sqlx::query!(
+        r#"SELECT id, user_id, retired_at IS NOT NULL AS "retired!" FROM fleet.agents
+           WHERE tenant_id = $1 AND name = $2 FOR UPDATE"#,
+        exec.tenant.as_str(),
+        args.name.as_str()
+    )
+    .fetch_optional(&mut *exec.tx)
+    .await?;
+    refuse_taken_user(exec, &args.name, &user).await?;
+    let Some(agent) = existing else {
+        let id = exec.ids.next();
+        insert(exec, id, args, &user).await?;
+        return answer(exec, &args.name, "registered", Vec::new()).await;
+    };
+    let operator = exec.actor.roles.contains(&GrantRole::Operator);
+    if agent.user_id != user.as_str() && !(agent.retired && operator) {
+        return Err(Problem::new(
+            Code::Exists,
+            format!("the agent {} belongs to {}", args.name, agent.user_id),
+        )
+        .remedy("choose another name, such as the next number of the role")
+        .into());
+    }
+    let lost = lose_leases(exec, agent.id, "the agent was started anew").await?;
+    renew(exec, agent.id, args, &user).await?;
+    let notes = lost
+        .into_iter()
+        .map(|t| format!("{t} is no longer held: it was claimed by the incarnation before"));
+    answer(exec, &args.name, "registered", notes.collect()).await
 }
 
-pub(crate) async fn register(_exec: &mut Exec<'_>, _args: &verbs::Register) -> Result<Reply, Stop> {
-    Err(unwritten())
+/// The Matrix user of the agent: the sender's own; an operator may name another.
+fn own_user(exec: &Exec<'_>, args: &verbs::Register) -> Result<UserId, Stop> {
+    let operator = exec.actor.roles.contains(&GrantRole::Operator);
+    if let Some(identity) = exec.actor.identity.as_ref().filter(|_| !operator)
+        && (identity.name != args.name || identity.host != args.host)
+    {
+        let said = format!(
+            "the event is from {} on {}, and registers {} on {}",
+            identity.name, identity.host, args.name, args.host
+        );
+        return Err(Problem::new(Code::NotYourself, said)
+            .remedy("an agent registers itself only")
+            .into());
+    }
+    match (&args.user, &exec.actor.user) {
+        (None, Some(me)) => Ok(me.clone()),
+        (Some(named), Some(me)) if named == me => Ok(me.clone()),
+        (Some(named), _) if operator => Ok(named.clone()),
+        (Some(named), _) => Err(
+            Problem::new(Code::NotYourself, format!("{named} is not you"))
+                .remedy("leave --user out, or ask an operator to register the agent")
+                .into(),
+        ),
+        (None, None) => Err(Problem::new(
+            Code::BadArgument,
+            "it does not say which Matrix user the agent is",
+        )
+        .remedy("add --user @agent-name-host:server")
+        .into()),
+    }
 }
 
-pub(crate) async fn heartbeat(
-    _exec: &mut Exec<'_>,
-    _args: &verbs::Heartbeat,
+async fn refuse_taken_user(exec: &mut Exec<'_>, name: &Name, user: &UserId) -> Result<(), Stop> {
+    let other = sqlx::query_scalar!(
+        "SELECT name FROM fleet.agents WHERE tenant_id = $1 AND user_id = $2 AND name <> $3 AND retired_at IS NULL",
+        exec.tenant.as_str(),
+        user.as_str(),
+        name.as_str()
+    )
+    .fetch_optional(&mut *exec.tx)
+    .await?;
+    match other {
+        Some(other) => Err(Problem::new(
+            Code::Exists,
+            format!("{user} is the agent {other} already"),
+        )
+        .remedy(format!(
+            "use another account, or an operator can type: !agent retire {other}"
+        ))
+        .into()),
+        None => Ok(()),
+    }
+}
+
+async fn insert(
+    exec: &mut Exec<'_>,
+    id: Uuid,
+    args: &verbs::Register,
+    user: &UserId,
+) -> Result<(), Stop> {
+    let inserted = sqlx::query!(
+        r#"INSERT INTO fleet.agents (tenant_id, id, name, role, host, runtime, model, user_id, registered_at, heartbeat_at)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9) ON CONFLICT DO NOTHING"#,
+        exec.tenant.as_str(),
+        id,
+        args.name.as_str(),
+        args.role.as_str(),
+        args.host.as_str(),
+        args.runtime.as_ref().map(|r| r.as_str()),
+        args.model.as_ref().map(|m| m.as_str()),
+        user.as_str(),
+        db::time(exec.now)
+    )
+    .execute(&mut *exec.tx)
+    .await?;
+    if inserted.rows_affected() == 0 {
+        let said = format!("{} or {user} was registered at the same moment", args.name);
+        return Err(Problem::new(Code::Exists, said)
+            .remedy("see the agents with: !agent list")
+            .into());
+    }
+    Ok(())
+}
+
+async fn renew(
+    exec: &mut Exec<'_>,
+    id: Uuid,
+    args: &verbs::Register,
+    user: &UserId,
+) -> Result<(), Stop> {
+    sqlx::query!(
+        r#"UPDATE fleet.agents SET role = $3, host = $4, runtime = $5, model = coalesce($6, model), user_id = $7,
+                  incarnation = incarnation + 1, context_tokens = NULL, registered_at = $8, heartbeat_at = $8, retired_at = NULL
+           WHERE tenant_id = $1 AND id = $2"#,
+        exec.tenant.as_str(),
+        id,
+        args.role.as_str(),
+        args.host.as_str(),
+        args.runtime.as_ref().map(|r| r.as_str()),
+        args.model.as_ref().map(|m| m.as_str()),
+        user.as_str(),
+        db::time(exec.now)
+    )
+    .execute(&mut *exec.tx)
+    .await?;
+    Ok(())
+}
+
+pub(crate) async fn heartbeat(exec: &mut Exec<'_>, args: &verbs::Heartbeat) -> Result<Reply, Stop> {
+    let Some(me) = exec.actor.agent.clone() else {
+        return Err(
+            Problem::new(Code::NotYourself, "only a registered agent has a heartbeat")
+                .remedy("register first: agent register NAME --role ROLE --host HOST")
+                .into(),
+        );
+    };
+    let before = sqlx::query_scalar!(
+        "SELECT context_tokens FROM fleet.agents WHERE tenant_id = $1 AND id = $2 FOR UPDATE",
+        exec.tenant.as_str(),
+        me.id
+    )
+    .fetch_one(&mut *exec.tx)
+    .await?;
+    sqlx::query!(
+        "UPDATE fleet.agents SET heartbeat_at = $3, context_tokens = coalesce($4, context_tokens) WHERE tenant_id = $1 AND id = $2",
+        exec.tenant.as_str(),
+        me.id,
+        db::time(exec.now),
+        args.context_tokens.map(|n| n.as_i64())
+    )
+    .execute(&mut *exec.tx)
+    .await?;
+    let before = Context::of(before.map(i64::cast_unsigned));
+    let now = Context::of(args.context_tokens.map(u64::from));
+    if args.context_tokens.is_some() && before.worth_telling(now) {
+        tell_context(
+            exec,
+            me.id,
+            &me.name,
+            now,
+            args.context_tokens.map_or(0, u64::from),
+        );
+    }
+    answer(exec, &me.name, "heard", Vec::new()).await
+}
+
+fn tell_context(exec: &mut Exec<'_>, id: Uuid, name: &Name, context: Context, tokens: u64) {
+    let (attention, then) = match context {
+        Context::Full => (
+            Attention::Loud,
+            "it gets no new task until it registers anew with a fresh context",
+        ),
+        Context::NearlyFull | Context::Roomy => (Attention::Quiet, "plan a fresh incarnation"),
+    };
+    let document = Document::new().paragraph([
+        bold(name.as_str()),
+        text(format!(
+            " has {tokens} of {CONTEXT_CAP} tokens in its context; {then}"
+        )),
+    ]);
+    exec.say(
+        Room::Key("ops"),
+        notice(attention, document),
+        None,
+        Some((Subject::Agent, id)),
+    );
+}
+
+pub(crate) async fn retire(exec: &mut Exec<'_>, args: &verbs::Retire) -> Result<Reply, Stop> {
+    let agent = sqlx::query!(
+        r#"SELECT id, retired_at IS NOT NULL AS "retired!" FROM fleet.agents WHERE tenant_id = $1 AND name = $2 FOR UPDATE"#,
+        exec.tenant.as_str(),
+        args.name.as_str()
+    )
+    .fetch_optional(&mut *exec.tx)
+    .await?
+    .ok_or_else(|| missing(&args.name))?;
+    if agent.retired {
+        let now = one(exec, &args.name).await?;
+        return Ok(Reply::Agent(Changed {
+            already: true,
+            ..Changed::to("retired", now)
+        }));
+    }
+    let lost = lose_leases(exec, agent.id, "the agent was retired").await?;
+    sqlx::query!(
+        "UPDATE fleet.agents SET retired_at = $3 WHERE tenant_id = $1 AND id = $2",
+        exec.tenant.as_str(),
+        agent.id,
+        db::time(exec.now)
+    )
+    .execute(&mut *exec.tx)
+    .await?;
+    super::member::audit(
+        exec,
+        "agent.retire",
+        args.name.as_str(),
+        serde_json::json!({ "lost": lost }),
+    )
+    .await?;
+    let notes = lost
+        .into_iter()
+        .map(|t| format!("{t} is no longer held"))
+        .collect();
+    answer(exec, &args.name, "retired", notes).await
+}
+
+pub(crate) async fn list(exec: &mut Exec<'_>, args: &verbs::List) -> Result<Reply, Stop> {
+    Ok(Reply::Agents(views(exec, None, args.all).await?))
+}
+
+pub(crate) async fn show(exec: &mut Exec<'_>, args: &verbs::Show) -> Result<Reply, Stop> {
+    Ok(Reply::Agent(Changed::shown(one(exec, &args.name).await?)))
+}
+
+fn missing(name: &Name) -> Problem {
+    Problem::new(Code::NotFound, format!("there is no agent {name}"))
+        .remedy("see the agents with: !agent list --all")
+}
+
+async fn answer(
+    exec: &mut Exec<'_>,
+    name: &Name,
+    change: &str,
+    notes: Vec<String>,
 ) -> Result<Reply, Stop> {
-    Err(unwritten())
+    let now = one(exec, name).await?;
+    Ok(Reply::Agent(Changed {
+        notes,
+        ..Changed::to(change, now)
+    }))
 }
 
-pub(crate) async fn retire(_exec: &mut Exec<'_>, _args: &verbs::Retire) -> Result<Reply, Stop> {
-    Err(unwritten())
+async fn one(exec: &mut Exec<'_>, name: &Name) -> Result<AgentView, Stop> {
+    Ok(views(exec, Some(name), true)
+        .await?
+        .pop()
+        .ok_or_else(|| missing(name))?)
 }
 
-pub(crate) async fn list(_exec: &mut Exec<'_>, _args: &verbs::List) -> Result<Reply, Stop> {
-    Err(unwritten())
+/// Agents with what they hold: the task claimed first.
+pub(super) async fn views(
+    exec: &mut Exec<'_>,
+    name: Option<&Name>,
+    retired: bool,
+) -> Result<Vec<AgentView>, Stop> {
+    let rows = sqlx::query!(
+        r#"SELECT g.name, g.role, g.host, g.runtime, g.model, g.user_id, g.incarnation, g.context_tokens, g.heartbeat_at,
+                  g.retired_at IS NOT NULL AS "retired!", h.number AS "task?", h.lease_until AS "lease_until?"
+           FROM fleet.agents g
+           LEFT JOIN LATERAL (
+               SELECT t.number, a.lease_until FROM fleet.attempts a
+               JOIN fleet.tasks t ON t.tenant_id = a.tenant_id AND t.id = a.task_id
+               WHERE a.tenant_id = g.tenant_id AND a.agent_id = g.id AND a.ended_at IS NULL
+               ORDER BY a.started_at LIMIT 1) h ON true
+           WHERE g.tenant_id = $1 AND ($2::text IS NULL OR g.name = $2) AND ($3 OR g.retired_at IS NULL)
+           ORDER BY g.name"#,
+        exec.tenant.as_str(),
+        name.map(|n| n.as_str()),
+        retired
+    )
+    .fetch_all(&mut *exec.tx)
+    .await?;
+    rows.into_iter()
+        .map(|r| {
+            let heartbeat_at = r.heartbeat_at.map(db::instant);
+            let age = heartbeat_at.map(|at| seconds_since(at, exec.now));
+            let silent = age.is_none_or(|s| s >= SILENT_AFTER.cast_unsigned());
+            let state = match (r.retired, silent, r.task) {
+                (true, _, _) => "retired",
+                (false, true, _) => "silent",
+                (false, false, Some(_)) => "working",
+                (false, false, None) => "idle",
+            };
+            Ok(AgentView {
+                name: known("name", r.name.parse().ok())?,
+                role: known("role", r.role.parse().ok())?,
+                host: known("host", r.host.parse().ok())?,
+                runtime: r
+                    .runtime
+                    .map(|v| known("runtime", v.parse().ok()))
+                    .transpose()?,
+                model: r
+                    .model
+                    .map(|v| known("model", v.parse().ok()))
+                    .transpose()?,
+                user: known("user_id", r.user_id.parse().ok())?,
+                incarnation: r.incarnation.cast_unsigned(),
+                state: state.to_owned(),
+                task: r.task.map(|n| format!("t{n}")),
+                lease_until: r.lease_until.map(db::instant),
+                context_tokens: r.context_tokens.map(i64::cast_unsigned),
+                heartbeat_at,
+                heartbeat_age: age,
+            })
+        })
+        .collect()
 }
 
-pub(crate) async fn show(_exec: &mut Exec<'_>, _args: &verbs::Show) -> Result<Reply, Stop> {
-    Err(unwritten())
+fn seconds_since(at: Timestamp, now: Timestamp) -> u64 {
+    u64::try_from(now.0.duration_since(at.0).as_secs()).unwrap_or(0)
 }

@@ -43,6 +43,9 @@ pub(crate) struct Exec<'t> {
     pub(crate) outbox: Vec<NewRow>,
     /// What the answer is about; see [`Exec::about`].
     pub(crate) answer_subject: Option<(Subject, Uuid)>,
+    /// A refusal keeps what was written, instead of returning to the savepoint: a task that the
+    /// budget refuses waits in the register. Begins as `false`.
+    pub(crate) keep_refused: bool,
 }
 
 /// Who asks, as the register knows them at this moment.

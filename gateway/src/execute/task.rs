@@ -13,7 +13,8 @@ mod write;
 
 pub(crate) use add::{add, depend};
 pub(crate) use claim::claim;
+pub(super) use finish::lose_leases;
 pub(crate) use finish::{block, cancel, complete, expire, fail, release, retry, unblock};
 pub(crate) use hold::{progress, renew};
 pub(crate) use read::{list, show};
-pub(super) use finish::lose_leases;
+pub(super) use row::known;

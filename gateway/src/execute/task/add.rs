@@ -25,9 +25,13 @@ pub(crate) async fn add(exec: &mut Exec<'_>, args: &verbs::Add) -> Result<Reply,
     };
     let attempts = match args.max_attempts {
         None => ATTEMPTS,
-        Some(n) => i32::try_from(n.as_i64()).ok().filter(|n| (1..=100).contains(n)).ok_or_else(|| {
-            Problem::new(Code::Invalid, format!("{n} attempts are not possible")).remedy("name 1 to 100 attempts")
-        })?,
+        Some(n) => i32::try_from(n.as_i64())
+            .ok()
+            .filter(|n| (1..=100).contains(n))
+            .ok_or_else(|| {
+                Problem::new(Code::Invalid, format!("{n} attempts are not possible"))
+                    .remedy("name 1 to 100 attempts")
+            })?,
     };
     let id = exec.ids.next();
     sqlx::query!(
@@ -59,7 +63,10 @@ pub(crate) async fn add(exec: &mut Exec<'_>, args: &verbs::Add) -> Result<Reply,
     write::answer(exec, id, "added", Vec::new()).await
 }
 
-async fn open_mission(exec: &mut Exec<'_>, reference: fleet_protocol::MissionRef) -> Result<Uuid, Stop> {
+async fn open_mission(
+    exec: &mut Exec<'_>,
+    reference: fleet_protocol::MissionRef,
+) -> Result<Uuid, Stop> {
     let id = exec.resolve(reference).await?;
     // The lock keeps the mission from being closed while a task joins it.
     let closed = sqlx::query_scalar!(
@@ -71,10 +78,14 @@ async fn open_mission(exec: &mut Exec<'_>, reference: fleet_protocol::MissionRef
     .await?;
     match closed {
         Some(false) => Ok(id),
-        Some(true) => Err(Problem::new(Code::WrongState, format!("mission {reference} is closed"))
-            .remedy("open a new one: !mission new \"...\"")
-            .into()),
-        None => Err(Problem::new(Code::NotFound, format!("there is no mission {reference}")).into()),
+        Some(true) => Err(
+            Problem::new(Code::WrongState, format!("mission {reference} is closed"))
+                .remedy("open a new one: !mission new \"...\"")
+                .into(),
+        ),
+        None => {
+            Err(Problem::new(Code::NotFound, format!("there is no mission {reference}")).into())
+        }
     }
 }
 
@@ -108,10 +119,18 @@ pub(crate) async fn depend(exec: &mut Exec<'_>, args: &verbs::Depend) -> Result<
     step(Step::Depend, row.status, row.party(exec), row.tries())?;
     let short = other.short();
     let (changed, change, event) = if args.remove {
-        (remove_dependency(exec, id, on).await?, "freed", "task.dependency.removed")
+        (
+            remove_dependency(exec, id, on).await?,
+            "freed",
+            "task.dependency.removed",
+        )
     } else {
         refuse_circle(exec, &row, &other).await?;
-        (insert_dependency(exec, id, on).await?, "made to wait", "task.dependency.added")
+        (
+            insert_dependency(exec, id, on).await?,
+            "made to wait",
+            "task.dependency.added",
+        )
     };
     if changed {
         write::event(exec, &row, event, Some(&short)).await?;
@@ -159,8 +178,18 @@ async fn refuse_circle(exec: &mut Exec<'_>, task: &Row, on: &Row) -> Result<(), 
     let Some(path) = circle(task.number, on.number, &edges) else {
         return Ok(());
     };
-    let path: Vec<_> = [task.number].into_iter().chain(path).map(|n| format!("t{n}")).collect();
-    Err(Problem::new(Code::Dependency, format!("these tasks would wait for each other: {}", path.join(" → ")))
-        .remedy("remove one of these dependencies first: !task depend TASK --on TASK --remove")
-        .into())
+    let path: Vec<_> = [task.number]
+        .into_iter()
+        .chain(path)
+        .map(|n| format!("t{n}"))
+        .collect();
+    Err(Problem::new(
+        Code::Dependency,
+        format!(
+            "these tasks would wait for each other: {}",
+            path.join(" → ")
+        ),
+    )
+    .remedy("remove one of these dependencies first: !task depend TASK --on TASK --remove")
+    .into())
 }

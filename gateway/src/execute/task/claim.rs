@@ -29,13 +29,17 @@ pub(crate) async fn claim(exec: &mut Exec<'_>, args: &verbs::Claim) -> Result<Re
     }
 }
 
-async fn claim_this(exec: &mut Exec<'_>, reference: fleet_protocol::TaskRef, role: Option<&str>) -> Result<Reply, Stop> {
+async fn claim_this(
+    exec: &mut Exec<'_>,
+    reference: fleet_protocol::TaskRef,
+    role: Option<&str>,
+) -> Result<Reply, Stop> {
     let id = exec.resolve(reference).await?;
     let row = row::lock(exec, id).await?;
     check(exec, &row, role)?;
-    match admit(exec, &row).await? {
-        Admitted::Yes(notes) => begin(exec, row, notes).await,
-        Admitted::Queued(problem) => {
+    match begin(exec, &row).await? {
+        Begun::Yes(notes) => claimed(exec, row, notes).await,
+        Begun::Queued(problem) => {
             exec.keep_refused = true;
             Err(problem.into())
         }
@@ -51,9 +55,9 @@ async fn claim_next(exec: &mut Exec<'_>, role: Option<&str>) -> Result<Reply, St
         };
         let row = row::load(exec, id).await?;
         let tried = (row.id, row.provider.as_ref().map(ToString::to_string));
-        match admit(exec, &row).await? {
-            Admitted::Yes(notes) => return begin(exec, row, notes).await,
-            Admitted::Queued(problem) => {
+        match begin(exec, &row).await? {
+            Begun::Yes(notes) => return claimed(exec, row, notes).await,
+            Begun::Queued(problem) => {
                 first.get_or_insert(problem);
                 refused.push(tried);
             }
@@ -69,7 +73,9 @@ async fn claim_next(exec: &mut Exec<'_>, role: Option<&str>) -> Result<Reply, St
 }
 
 fn nothing_ready(role: Option<&str>) -> Stop {
-    let whose = role.map(|r| format!(" for the role {r}")).unwrap_or_default();
+    let whose = role
+        .map(|r| format!(" for the role {r}"))
+        .unwrap_or_default();
     Problem::new(Code::NothingReady, format!("nothing is ready{whose}"))
         .remedy("see what waits, and for what: !task list")
         .into()
@@ -87,15 +93,24 @@ async fn switches(exec: &mut Exec<'_>) -> Result<WorkerBounds, Stop> {
     if s.paused {
         let by = s.paused_by.unwrap_or_default();
         let why = s.pause_reason.map(|r| format!(": {r}")).unwrap_or_default();
-        return Err(Problem::new(Code::Paused, format!("the fleet is paused by {by}{why}"))
-            .remedy("claim again when it goes on; an operator can type: !resume")
-            .into());
+        return Err(
+            Problem::new(Code::Paused, format!("the fleet is paused by {by}{why}"))
+                .remedy("claim again when it goes on; an operator can type: !resume")
+                .into(),
+        );
     }
-    Ok(WorkerBounds { fleet: s.workers_fleet.cast_unsigned(), role: s.workers_role.cast_unsigned() })
+    Ok(WorkerBounds {
+        fleet: s.workers_fleet.cast_unsigned(),
+        role: s.workers_role.cast_unsigned(),
+    })
 }
 
 /// Whether this agent may take another task at all; then its role.
-async fn fit(exec: &mut Exec<'_>, agent: &ActingAgent, bounds: WorkerBounds) -> Result<String, Stop> {
+async fn fit(
+    exec: &mut Exec<'_>,
+    agent: &ActingAgent,
+    bounds: WorkerBounds,
+) -> Result<String, Stop> {
     let me = sqlx::query!(
         "SELECT role, context_tokens FROM fleet.agents WHERE tenant_id = $1 AND id = $2",
         exec.tenant.as_str(),
@@ -113,13 +128,20 @@ async fn fit(exec: &mut Exec<'_>, agent: &ActingAgent, bounds: WorkerBounds) -> 
     )
     .fetch_one(&mut *exec.tx)
     .await?;
-    let working = Working { fleet: working.fleet.cast_unsigned(), role: working.role.cast_unsigned() };
+    let working = Working {
+        fleet: working.fleet.cast_unsigned(),
+        role: working.role.cast_unsigned(),
+    };
     bounds.admit(working, &me.role)?;
     Ok(me.role)
 }
 
 /// The most urgent ready task, locked; one that another transaction has locked is passed over.
-async fn next_ready(exec: &mut Exec<'_>, role: Option<&str>, refused: &[(Uuid, Option<String>)]) -> Result<Option<Uuid>, Stop> {
+async fn next_ready(
+    exec: &mut Exec<'_>,
+    role: Option<&str>,
+    refused: &[(Uuid, Option<String>)],
+) -> Result<Option<Uuid>, Stop> {
     let ids: Vec<Uuid> = refused.iter().map(|(id, _)| *id).collect();
     // What shares the account of a refused one would be refused as well.
     let providers: Vec<String> = refused.iter().filter_map(|(_, p)| p.clone()).collect();
@@ -144,22 +166,35 @@ async fn next_ready(exec: &mut Exec<'_>, role: Option<&str>, refused: &[(Uuid, O
 /// Whether this task may be claimed, apart from the budget.
 fn check(exec: &Exec<'_>, row: &Row, role: Option<&str>) -> Result<(), Stop> {
     if let Some(held) = row.held.as_ref() {
-        let until = held.until.map(|u| format!(" until {}", u.in_zone(exec.zone))).unwrap_or_default();
-        return Err(Problem::new(Code::Held, format!("{} holds {}{until}", held.holder, row.short()))
-            .remedy("take another one: !task claim")
-            .into());
+        let until = held
+            .until
+            .map(|u| format!(" until {}", u.in_zone(exec.zone)))
+            .unwrap_or_default();
+        return Err(Problem::new(
+            Code::Held,
+            format!("{} holds {}{until}", held.holder, row.short()),
+        )
+        .remedy("take another one: !task claim")
+        .into());
     }
     step(Step::Claim, row.status, row.party(exec), row.tries())?;
     if !row.waits_for.is_empty() {
         let open: Vec<_> = row.waits_for.iter().map(|n| format!("t{n}")).collect();
-        return Err(Problem::new(Code::Dependency, format!("{} waits for {}", row.short(), open.join(", ")))
-            .remedy("these must be completed first")
-            .into());
+        return Err(Problem::new(
+            Code::Dependency,
+            format!("{} waits for {}", row.short(), open.join(", ")),
+        )
+        .remedy("these must be completed first")
+        .into());
     }
     match role {
         Some(role) if role != row.role.as_str() => Err(Problem::new(
             Code::WrongRole,
-            format!("{} is for the role {}; yours is {role}", row.short(), row.role),
+            format!(
+                "{} is for the role {}; yours is {role}",
+                row.short(),
+                row.role
+            ),
         )
         .remedy("take the next one of your role: !task claim")
         .into()),
@@ -167,44 +202,74 @@ fn check(exec: &Exec<'_>, row: &Row, role: Option<&str>) -> Result<(), Stop> {
     }
 }
 
-/// What the budget said of a task.
-enum Admitted {
-    /// It may run.
+/// What became of a try to begin an attempt.
+enum Begun {
+    /// It runs; what the claimer should know.
     Yes(Vec<String>),
     /// It waits for budget now, and this is why and until when.
     Queued(Problem),
 }
 
-/// Asks the budget. A refusal for the cap leaves the task `queued`; nothing else of the try stays.
-async fn admit(exec: &mut Exec<'_>, row: &Row) -> Result<Admitted, Stop> {
+/// Begins an attempt, if the budget admits it. A refusal for the cap leaves the task `queued`;
+/// nothing else of the try stays.
+async fn begin(exec: &mut Exec<'_>, row: &Row) -> Result<Begun, Stop> {
     let said = exec.outbox.len();
-    sqlx::raw_sql("SAVEPOINT candidate").execute(&mut *exec.tx).await?;
-    match budget::admit(exec, row.id, row.attempt + 1, row.provider.as_ref(), row.projected_tokens).await {
+    sqlx::raw_sql("SAVEPOINT candidate")
+        .execute(&mut *exec.tx)
+        .await?;
+    // The attempt comes first: what the budget writes names its epoch.
+    let attempt = write_attempt(exec, row).await?;
+    match budget::admit(
+        exec,
+        row.id,
+        attempt,
+        row.provider.as_ref(),
+        row.projected_tokens,
+    )
+    .await
+    {
         Ok(granted) => {
-            sqlx::raw_sql("RELEASE SAVEPOINT candidate").execute(&mut *exec.tx).await?;
-            Ok(Admitted::Yes(granted.notes))
+            sqlx::raw_sql("RELEASE SAVEPOINT candidate")
+                .execute(&mut *exec.tx)
+                .await?;
+            Ok(Begun::Yes(granted.notes))
         }
         Err(Stop::Refused(problem)) if problem.code == Code::BudgetCap => {
-            sqlx::raw_sql("ROLLBACK TO SAVEPOINT candidate").execute(&mut *exec.tx).await?;
+            sqlx::raw_sql("ROLLBACK TO SAVEPOINT candidate")
+                .execute(&mut *exec.tx)
+                .await?;
             exec.outbox.truncate(said);
-            write::status(exec, row.id, TaskStatus::Queued, Some(&problem.detail), row.failures).await?;
+            write::status(
+                exec,
+                row.id,
+                TaskStatus::Queued,
+                Some(&problem.detail),
+                row.failures,
+            )
+            .await?;
             if row.status != TaskStatus::Queued {
                 write::event(exec, row, "task.queued", Some(&problem.detail)).await?;
             }
             let detail = format!("{} is queued: {}", row.short(), problem.detail);
-            Ok(Admitted::Queued(Problem { detail, ..*problem }))
+            Ok(Begun::Queued(Problem { detail, ..*problem }))
         }
         Err(stop) => Err(stop),
     }
 }
 
-/// Begins an attempt under a new lease.
-async fn begin(exec: &mut Exec<'_>, row: Row, notes: Vec<String>) -> Result<Reply, Stop> {
+/// Writes a new attempt under a new lease; its number.
+async fn write_attempt(exec: &mut Exec<'_>, row: &Row) -> Result<i32, Stop> {
     let agent = exec.actor.agent.clone();
-    let kind = if agent.is_some() { Holder::Agent } else { Holder::Person };
+    let kind = if agent.is_some() {
+        Holder::Agent
+    } else {
+        Holder::Person
+    };
     let lease = Lease::claim(row.epoch.cast_unsigned(), kind, exec.now);
     let attempt = row.attempt + 1;
-    let holder = agent.as_ref().map_or(exec.actor.principal.clone(), |a| a.name.to_string());
+    let holder = agent
+        .as_ref()
+        .map_or(exec.actor.principal.clone(), |a| a.name.to_string());
     sqlx::query!(
         r#"INSERT INTO fleet.attempts (tenant_id, task_id, attempt, epoch, holder, agent_id, incarnation, role, started_at, lease_until)
            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"#,
@@ -232,7 +297,14 @@ async fn begin(exec: &mut Exec<'_>, row: Row, notes: Vec<String>) -> Result<Repl
     )
     .execute(&mut *exec.tx)
     .await?;
-    let row = Row { attempt, ..row };
+    Ok(attempt)
+}
+
+async fn claimed(exec: &mut Exec<'_>, row: Row, notes: Vec<String>) -> Result<Reply, Stop> {
+    let row = Row {
+        attempt: row.attempt + 1,
+        ..row
+    };
     write::event(exec, &row, "task.started", None).await?;
     write::answer(exec, row.id, "claimed", notes).await
 }

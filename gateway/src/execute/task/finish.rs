@@ -18,7 +18,11 @@ struct Stepping {
     next: TaskStatus,
 }
 
-async fn take(exec: &mut Exec<'_>, task: fleet_protocol::TaskRef, wanted: Step) -> Result<Stepping, Stop> {
+async fn take(
+    exec: &mut Exec<'_>,
+    task: fleet_protocol::TaskRef,
+    wanted: Step,
+) -> Result<Stepping, Stop> {
     let id = exec.resolve(task).await?;
     let row = row::lock(exec, id).await?;
     write::fence(exec, &row).await?;
@@ -28,7 +32,12 @@ async fn take(exec: &mut Exec<'_>, task: fleet_protocol::TaskRef, wanted: Step) 
 }
 
 /// Ends the attempt in force and settles its budget; what the budget has to say.
-async fn end(exec: &mut Exec<'_>, row: &Row, outcome: &str, settle: Settle) -> Result<Vec<String>, Stop> {
+async fn end(
+    exec: &mut Exec<'_>,
+    row: &Row,
+    outcome: &str,
+    settle: Settle,
+) -> Result<Vec<String>, Stop> {
     if row.held.is_none() {
         return Ok(Vec::new());
     }
@@ -39,7 +48,11 @@ async fn end(exec: &mut Exec<'_>, row: &Row, outcome: &str, settle: Settle) -> R
 /// How the budget of an attempt is settled that ends without a result: who ends their own work has
 /// reported; who is interrupted may have spent what nobody knows yet.
 fn interrupted(party: Party) -> Settle {
-    if party == Party::Holder { Settle::Release } else { Settle::Presume }
+    if party == Party::Holder {
+        Settle::Release
+    } else {
+        Settle::Presume
+    }
 }
 
 pub(crate) async fn complete(exec: &mut Exec<'_>, args: &verbs::Complete) -> Result<Reply, Stop> {
@@ -65,7 +78,14 @@ pub(crate) async fn complete(exec: &mut Exec<'_>, args: &verbs::Complete) -> Res
     write::event(exec, &at.row, "task.completed", summary).await?;
     notes.extend(freed(exec, at.row.id).await?);
     if let Some(agent) = exec.actor.agent.as_ref().map(|a| a.name.to_string()) {
-        write::tell(exec, &at.row, &format!("completed by {agent}"), Attention::Quiet, summary).await?;
+        write::tell(
+            exec,
+            &at.row,
+            &format!("completed by {agent}"),
+            Attention::Quiet,
+            summary,
+        )
+        .await?;
     }
     write::answer(exec, at.row.id, "completed", notes).await
 }
@@ -85,7 +105,10 @@ async fn freed(exec: &mut Exec<'_>, id: Uuid) -> Result<Vec<String>, Stop> {
     )
     .fetch_all(&mut *exec.tx)
     .await?;
-    Ok(numbers.into_iter().map(|n| format!("t{n} is ready now")).collect())
+    Ok(numbers
+        .into_iter()
+        .map(|n| format!("t{n} is ready now"))
+        .collect())
 }
 
 pub(crate) async fn fail(exec: &mut Exec<'_>, args: &verbs::Fail) -> Result<Reply, Stop> {
@@ -95,11 +118,24 @@ pub(crate) async fn fail(exec: &mut Exec<'_>, args: &verbs::Fail) -> Result<Repl
     write::status(exec, at.row.id, at.next, Some(reason), at.row.failures + 1).await?;
     write::event(exec, &at.row, "task.failed", Some(reason)).await?;
     if at.next == TaskStatus::Failed {
-        write::tell(exec, &at.row, "failed; all attempts are used", Attention::Loud, Some(reason)).await?;
+        write::tell(
+            exec,
+            &at.row,
+            "failed; all attempts are used",
+            Attention::Loud,
+            Some(reason),
+        )
+        .await?;
     } else {
         write::event(exec, &at.row, "retry.scheduled", None).await?;
     }
-    write::answer(exec, at.row.id, "failed", with_tries(&at.row, at.next, notes)).await
+    write::answer(
+        exec,
+        at.row.id,
+        "failed",
+        with_tries(&at.row, at.next, notes),
+    )
+    .await
 }
 
 fn with_tries(row: &Row, next: TaskStatus, mut notes: Vec<String>) -> Vec<String> {
@@ -107,7 +143,10 @@ fn with_tries(row: &Row, next: TaskStatus, mut notes: Vec<String>) -> Vec<String
     notes.push(match next {
         TaskStatus::Pending if left == 1 => "1 attempt is left; it is ready again".to_owned(),
         TaskStatus::Pending => format!("{left} attempts are left; it is ready again"),
-        _ => format!("no attempt is left; a person can type: !task retry {}", row.short()),
+        _ => format!(
+            "no attempt is left; a person can type: !task retry {}",
+            row.short()
+        ),
     });
     notes
 }
@@ -164,7 +203,11 @@ async fn waiting(exec: &mut Exec<'_>, row: &Row) -> Result<Option<String>, Stop>
     .await?;
     let names: Vec<_> = numbers.iter().map(|n| format!("t{n}")).collect();
     Ok(numbers.first().map(|n| {
-        format!("still waiting for it: {}; free each with: !task depend t{n} --on {} --remove", names.join(", "), row.short())
+        format!(
+            "still waiting for it: {}; free each with: !task depend t{n} --on {} --remove",
+            names.join(", "),
+            row.short()
+        )
     }))
 }
 
@@ -186,7 +229,11 @@ pub(crate) async fn expire(exec: &mut Exec<'_>, id: Uuid) -> Result<(), Stop> {
 }
 
 /// Takes away all that an agent holds: it was restarted or retired. The short forms of its tasks.
-pub(in super::super) async fn lose_leases(exec: &mut Exec<'_>, agent: Uuid, why: &str) -> Result<Vec<String>, Stop> {
+pub(in super::super) async fn lose_leases(
+    exec: &mut Exec<'_>,
+    agent: Uuid,
+    why: &str,
+) -> Result<Vec<String>, Stop> {
     let ids = sqlx::query_scalar!(
         "SELECT task_id FROM fleet.attempts WHERE tenant_id = $1 AND agent_id = $2 AND ended_at IS NULL ORDER BY task_id",
         exec.tenant.as_str(),
@@ -211,7 +258,10 @@ async fn lose(exec: &mut Exec<'_>, row: Row, outcome: &str, why: &str) -> Result
     write::status(exec, row.id, next, Some(why), row.failures + 1).await?;
     if next == TaskStatus::Escalated {
         write::event(exec, &row, "task.escalated", Some(why)).await?;
-        let remedy = format!("{why}, and no attempt is left; try again with: !task retry {}", row.short());
+        let remedy = format!(
+            "{why}, and no attempt is left; try again with: !task retry {}",
+            row.short()
+        );
         write::tell(exec, &row, "needs a person", Attention::Loud, Some(&remedy)).await
     } else {
         write::event(exec, &row, "retry.scheduled", Some(why)).await

@@ -41,7 +41,11 @@ pub(crate) async fn progress(exec: &mut Exec<'_>, args: &verbs::Progress) -> Res
 }
 
 /// The task, locked, with the sender as its holder under a lease in force.
-async fn held(exec: &mut Exec<'_>, task: fleet_protocol::TaskRef, wanted: Step) -> Result<Row, Stop> {
+async fn held(
+    exec: &mut Exec<'_>,
+    task: fleet_protocol::TaskRef,
+    wanted: Step,
+) -> Result<Row, Stop> {
     let id = exec.resolve(task).await?;
     let row = row::lock(exec, id).await?;
     write::fence(exec, &row).await?;

@@ -46,10 +46,11 @@ pub(crate) async fn list(exec: &mut Exec<'_>, args: &verbs::List) -> Result<Repl
     .await?;
     let total = found.first().map_or(0, |f| f.total.cast_unsigned());
     let ids: Vec<_> = found.iter().map(|f| f.id).collect();
-    let mut tasks = Vec::with_capacity(ids.len());
-    for row in row::load_all(exec, &ids).await? {
-        tasks.push(row::view(exec, row).await?);
-    }
+    let tasks = row::load_all(exec, &ids)
+        .await?
+        .into_iter()
+        .map(row::view)
+        .collect();
     Ok(Reply::Tasks(TaskList { tasks, total }))
 }
 
@@ -71,8 +72,17 @@ pub(crate) async fn show(exec: &mut Exec<'_>, args: &verbs::Show) -> Result<Repl
     .await?;
     let history = history
         .into_iter()
-        .map(|e| TaskEventView { at: db::instant(e.at), event: e.event, by: e.by, note: e.note })
+        .map(|e| TaskEventView {
+            at: db::instant(e.at),
+            event: e.event,
+            by: e.by,
+            note: e.note,
+        })
         .collect();
-    let view = row::view(exec, row).await?;
-    Ok(Reply::Task(Changed::shown(TaskView { brief, history, ..view })))
+    let view = row::view(row);
+    Ok(Reply::Task(Changed::shown(TaskView {
+        brief,
+        history,
+        ..view
+    })))
 }

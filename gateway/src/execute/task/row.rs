@@ -10,7 +10,7 @@ use fleet_protocol::verbs::task::{TaskStatus, TaskType};
 use fleet_protocol::{Problem, Timestamp};
 use uuid::Uuid;
 
-use super::super::{Exec, Stop, budget};
+use super::super::{Exec, Stop};
 use crate::db;
 
 /// A task, with the lease in force.
@@ -34,6 +34,8 @@ pub(super) struct Row {
     pub(super) max_attempts: i32,
     pub(super) epoch: i64,
     pub(super) waits_for: Vec<i32>,
+    pub(super) granted_tokens: Option<i64>,
+    pub(super) actual_tokens: i64,
     pub(super) held: Option<Held>,
 }
 
@@ -54,12 +56,18 @@ impl Row {
 
     /// The lease in force.
     pub(super) fn lease(&self) -> Option<Lease> {
-        self.held.as_ref().map(|h| Lease { epoch: self.epoch.cast_unsigned(), until: h.until })
+        self.held.as_ref().map(|h| Lease {
+            epoch: self.epoch.cast_unsigned(),
+            until: h.until,
+        })
     }
 
     /// How often it was tried in vain.
     pub(super) fn tries(&self) -> Tries {
-        Tries { failed: self.failures.cast_unsigned(), max: self.max_attempts.cast_unsigned() }
+        Tries {
+            failed: self.failures.cast_unsigned(),
+            max: self.max_attempts.cast_unsigned(),
+        }
     }
 
     /// Who the sender is to this task.
@@ -70,7 +78,9 @@ impl Row {
                 true => Party::Holder,
                 false => Party::OtherAgent,
             },
-            None if held.is_some_and(|h| h.agent.is_none() && h.holder == exec.actor.principal) => Party::Holder,
+            None if held.is_some_and(|h| h.agent.is_none() && h.holder == exec.actor.principal) => {
+                Party::Holder
+            }
             None if exec.actor.roles.contains(&GrantRole::Operator) => Party::Operator,
             None => Party::Member,
         }
@@ -94,11 +104,16 @@ pub(super) async fn lock(exec: &mut Exec<'_>, id: Uuid) -> Result<Row, Stop> {
 
 /// A task as it is now, without a lock.
 pub(super) async fn load(exec: &mut Exec<'_>, id: Uuid) -> Result<Row, Stop> {
-    load_all(exec, &[id]).await?.pop().ok_or_else(|| missing(id))
+    load_all(exec, &[id])
+        .await?
+        .pop()
+        .ok_or_else(|| missing(id))
 }
 
 fn missing(id: Uuid) -> Stop {
-    Problem::new(Code::NotFound, format!("there is no task {id}")).remedy("see what there is with: !task list").into()
+    Problem::new(Code::NotFound, format!("there is no task {id}"))
+        .remedy("see what there is with: !task list")
+        .into()
 }
 
 /// Tasks by their keys, in the order of the keys.
@@ -111,7 +126,12 @@ pub(super) async fn load_all(exec: &mut Exec<'_>, ids: &[Uuid]) -> Result<Vec<Ro
                   ARRAY(SELECT o.number FROM fleet.task_dependencies d
                         JOIN fleet.tasks o ON o.tenant_id = d.tenant_id AND o.id = d.depends_on
                         WHERE d.tenant_id = t.tenant_id AND d.task_id = t.id AND o.status <> 'completed'
-                        ORDER BY o.number) AS "waits_for!"
+                        ORDER BY o.number) AS "waits_for!",
+                  (SELECT min(h.granted) FROM fleet.holds h
+                   JOIN fleet.budget_series s ON s.tenant_id = h.tenant_id AND s.id = h.series_id AND s.unit = 'tokens'
+                   WHERE h.tenant_id = t.tenant_id AND h.task_id = t.id AND h.attempt = t.attempt) AS granted_tokens,
+                  (SELECT coalesce(sum(r.added_tokens), 0)::bigint FROM fleet.spend_reports r
+                   WHERE r.tenant_id = t.tenant_id AND r.task_id = t.id) AS "actual_tokens!"
            FROM unnest($2::uuid[]) WITH ORDINALITY AS wanted (id, place)
            JOIN fleet.tasks t ON t.tenant_id = $1 AND t.id = wanted.id
            LEFT JOIN fleet.missions m ON m.tenant_id = t.tenant_id AND m.id = t.mission_id
@@ -124,8 +144,14 @@ pub(super) async fn load_all(exec: &mut Exec<'_>, ids: &[Uuid]) -> Result<Vec<Ro
     .await?;
     rows.into_iter()
         .map(|r| {
-            let (incarnation, agent, until) = (r.incarnation, r.agent_id, r.lease_until.map(db::instant));
-            let held = r.holder.map(|holder| Held { holder, agent, incarnation, until });
+            let (incarnation, agent, until) =
+                (r.incarnation, r.agent_id, r.lease_until.map(db::instant));
+            let held = r.holder.map(|holder| Held {
+                holder,
+                agent,
+                incarnation,
+                until,
+            });
             Ok(Row {
                 id: r.id,
                 number: r.number,
@@ -136,7 +162,10 @@ pub(super) async fn load_all(exec: &mut Exec<'_>, ids: &[Uuid]) -> Result<Vec<Ro
                 role: known("role", r.role.parse().ok())?,
                 priority: r.priority,
                 mission: r.mission,
-                provider: r.provider.map(|p| known("provider", p.parse().ok())).transpose()?,
+                provider: r
+                    .provider
+                    .map(|p| known("provider", p.parse().ok()))
+                    .transpose()?,
                 projected_tokens: r.projected_tokens,
                 note: r.status_note,
                 percent: r.percent,
@@ -145,6 +174,8 @@ pub(super) async fn load_all(exec: &mut Exec<'_>, ids: &[Uuid]) -> Result<Vec<Ro
                 max_attempts: r.max_attempts,
                 epoch: r.epoch,
                 waits_for: r.waits_for,
+                granted_tokens: r.granted_tokens,
+                actual_tokens: r.actual_tokens,
                 held,
             })
         })
@@ -155,15 +186,17 @@ pub(super) async fn load_all(exec: &mut Exec<'_>, ids: &[Uuid]) -> Result<Vec<Ro
 pub(crate) fn known<T>(column: &str, value: Option<T>) -> Result<T, Stop> {
     value.ok_or_else(|| {
         let source = format!("a value this version does not know in {column}");
-        Stop::Database(sqlx::Error::ColumnDecode { index: column.to_owned(), source: source.into() })
+        Stop::Database(sqlx::Error::ColumnDecode {
+            index: column.to_owned(),
+            source: source.into(),
+        })
     })
 }
 
 /// A task as it is shown in lists and after a change.
-pub(super) async fn view(exec: &mut Exec<'_>, row: Row) -> Result<TaskView, Stop> {
-    let totals = budget::task_totals(exec, row.id, row.attempt).await?;
+pub(super) fn view(row: Row) -> TaskView {
     let held = row.held;
-    Ok(TaskView {
+    TaskView {
         id: format!("t{}", row.number),
         title: row.title,
         brief: None,
@@ -182,8 +215,8 @@ pub(super) async fn view(exec: &mut Exec<'_>, row: Row) -> Result<TaskView, Stop
         max_attempts: row.max_attempts.cast_unsigned(),
         provider: row.provider,
         projected_tokens: row.projected_tokens.map(i64::cast_unsigned),
-        granted_tokens: totals.granted.map(i64::cast_unsigned),
-        actual_tokens: totals.actual.cast_unsigned(),
+        granted_tokens: row.granted_tokens.map(i64::cast_unsigned),
+        actual_tokens: row.actual_tokens.cast_unsigned(),
         history: Vec::new(),
-    })
+    }
 }

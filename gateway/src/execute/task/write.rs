@@ -17,28 +17,52 @@ use crate::db;
 /// its lease; a person need not.
 pub(super) async fn fence(exec: &mut Exec<'_>, row: &Row) -> Result<(), Stop> {
     let Some(claim) = exec.actor.lease.clone() else {
-        let holds = row.held.as_ref().and_then(|h| h.agent).is_some_and(|a| exec.actor.agent.as_ref().is_some_and(|me| me.id == a));
+        let holds = row
+            .held
+            .as_ref()
+            .and_then(|h| h.agent)
+            .is_some_and(|a| exec.actor.agent.as_ref().is_some_and(|me| me.id == a));
         return match holds {
-            true => Err(Problem::new(Code::StaleEpoch, format!("the write names no lease on {}", row.short()))
-                .remedy("send the lease with it: {\"task\": ..., \"epoch\": ...} as the claim answered")
-                .into()),
+            true => Err(Problem::new(
+                Code::StaleEpoch,
+                format!("the write names no lease on {}", row.short()),
+            )
+            .remedy("send the lease with it: {\"task\": ..., \"epoch\": ...} as the claim answered")
+            .into()),
             false => Ok(()),
         };
     };
     if exec.resolve(claim.task).await? != row.id {
-        return Err(Problem::new(Code::Invalid, format!("the lease named is not one on {}", row.short())).into());
+        return Err(Problem::new(
+            Code::Invalid,
+            format!("the lease named is not one on {}", row.short()),
+        )
+        .into());
     }
     let Some(lease) = row.lease() else {
-        return Err(Problem::new(Code::StaleEpoch, format!("nobody holds {} any more; its last epoch was {}", row.short(), row.epoch))
-            .remedy("stop this work, report its spend, and claim again: task claim")
-            .into());
+        return Err(Problem::new(
+            Code::StaleEpoch,
+            format!(
+                "nobody holds {} any more; its last epoch was {}",
+                row.short(),
+                row.epoch
+            ),
+        )
+        .remedy("stop this work, report its spend, and claim again: task claim")
+        .into());
     };
     lease.check(claim.epoch, exec.now)?;
-    let stale = row.held.as_ref().and_then(|h| h.incarnation).zip(exec.actor.agent.as_ref());
+    let stale = row
+        .held
+        .as_ref()
+        .and_then(|h| h.incarnation)
+        .zip(exec.actor.agent.as_ref());
     match stale {
-        Some((of_lease, me)) if of_lease.cast_unsigned() != me.incarnation => {
-            Err(Problem::new(Code::StaleIncarnation, "the lease belongs to another incarnation of this agent").into())
-        }
+        Some((of_lease, me)) if of_lease.cast_unsigned() != me.incarnation => Err(Problem::new(
+            Code::StaleIncarnation,
+            "the lease belongs to another incarnation of this agent",
+        )
+        .into()),
         _ => Ok(()),
     }
 }
@@ -88,8 +112,17 @@ pub(super) async fn end_attempt(exec: &mut Exec<'_>, id: Uuid, outcome: &str) ->
 }
 
 /// Adds to a task's history.
-pub(super) async fn event(exec: &mut Exec<'_>, row: &Row, event: &str, note: Option<&str>) -> Result<(), Stop> {
-    let by = exec.actor.agent.as_ref().map_or(exec.actor.principal.as_str(), |a| a.name.as_str());
+pub(super) async fn event(
+    exec: &mut Exec<'_>,
+    row: &Row,
+    event: &str,
+    note: Option<&str>,
+) -> Result<(), Stop> {
+    let by = exec
+        .actor
+        .agent
+        .as_ref()
+        .map_or(exec.actor.principal.as_str(), |a| a.name.as_str());
     sqlx::query!(
         r#"INSERT INTO fleet.task_events (tenant_id, task_id, at, event, attempt, by, note, admission)
            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"#,
@@ -108,22 +141,49 @@ pub(super) async fn event(exec: &mut Exec<'_>, row: &Row, event: &str, note: Opt
 }
 
 /// The answer: the task as it is now, and what was done.
-pub(super) async fn answer(exec: &mut Exec<'_>, id: Uuid, change: &str, notes: Vec<String>) -> Result<Reply, Stop> {
+pub(super) async fn answer(
+    exec: &mut Exec<'_>,
+    id: Uuid,
+    change: &str,
+    notes: Vec<String>,
+) -> Result<Reply, Stop> {
     exec.about(Subject::Task, id);
-    let now = row::load(exec, id).await?;
-    let now = row::view(exec, now).await?;
-    Ok(Reply::Task(Changed { notes, ..Changed::to(change, now) }))
+    let now = row::view(row::load(exec, id).await?);
+    Ok(Reply::Task(Changed {
+        notes,
+        ..Changed::to(change, now)
+    }))
 }
 
 /// Says in the room `tasks` what became of a task; loud when a person must do something.
-pub(super) async fn tell(exec: &mut Exec<'_>, row: &Row, what: &str, attention: Attention, note: Option<&str>) -> Result<(), Stop> {
-    let mut document = Document::new().paragraph([bold(row.short()), text(format!(" {} {what}", row.title))]);
+pub(super) async fn tell(
+    exec: &mut Exec<'_>,
+    row: &Row,
+    what: &str,
+    attention: Attention,
+    note: Option<&str>,
+) -> Result<(), Stop> {
+    let mut document =
+        Document::new().paragraph([bold(row.short()), text(format!(" {} {what}", row.title))]);
     if let Some(note) = note {
         document = document.paragraph([text(note)]);
     }
-    let mentions = if attention == Attention::Loud { operators(exec).await? } else { Vec::new() };
+    let mentions = if attention == Attention::Loud {
+        operators(exec).await?
+    } else {
+        Vec::new()
+    };
     let twin = serde_json::json!({ "task": row.short(), "what": what });
-    exec.say(Room::Key("tasks"), Message { mentions, twin, ..notice(attention, document) }, None, Some((Subject::Task, row.id)));
+    exec.say(
+        Room::Key("tasks"),
+        Message {
+            mentions,
+            twin,
+            ..notice(attention, document)
+        },
+        None,
+        Some((Subject::Task, row.id)),
+    );
     Ok(())
 }
 
