@@ -12,8 +12,11 @@ use crate::verbs::member::GrantRole;
 use crate::verbs::task::{TaskStatus, TaskType};
 
 mod render;
+mod render_agent;
 mod render_board;
 mod render_budget;
+mod render_task;
+mod words;
 
 /// What a command or a query answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -233,8 +233,8 @@ fn choice(values: &[String]) -> String {
 
 fn options(leaf: &clap::Command) -> String {
     let all: Vec<String> = leaf
-        .get_opts()
-        .filter_map(|a| a.get_long())
+        .get_arguments()
+        .filter_map(clap::Arg::get_long)
         .map(|long| format!("--{long}"))
         .collect();
     if all.is_empty() {
@@ -245,6 +245,9 @@ fn options(leaf: &clap::Command) -> String {
 }
 
 fn missing(leaf: &clap::Command, args: &[String]) -> String {
+    // clap shows an argument only after it has filled in its own defaults.
+    let mut leaf = leaf.clone();
+    leaf.build();
     let named: Vec<String> = args
         .iter()
         .map(|shown| {

@@ -26,7 +26,7 @@ fn without_prefix(request: &Request) -> String {
         return line;
     };
     let leaf = read::leaf(verb);
-    for arg in leaf.get_opts() {
+    for arg in leaf.get_opts().filter(|a| a.get_action().takes_values()) {
         for value in value_of(arg, fields).iter().flat_map(|v| texts(v)) {
             line.push(' ');
             line.push_str(&option(arg.get_long().unwrap_or_default(), &value));

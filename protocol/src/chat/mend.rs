@@ -88,7 +88,7 @@ pub(super) fn arguments(
             let (name, value) = typed
                 .split_once('=')
                 .map_or((typed.as_str(), None), |(n, v)| (n, Some(v)));
-            let longs = leaf.get_opts().filter_map(clap::Arg::get_long);
+            let longs = leaf.get_arguments().filter_map(clap::Arg::get_long);
             let best = nearest(&name.trim_start_matches('-').to_lowercase(), longs)?;
             let mended = value.map_or_else(|| format!("--{best}"), |v| format!("--{best}={v}"));
             Some(replaced(words, at, mended))

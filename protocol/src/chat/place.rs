@@ -32,14 +32,10 @@ pub(super) fn of(line: &str, span: &Range<usize>) -> Place {
     let rest: String = word.chars().chain(after.chars()).collect();
     let start = before.chars().count();
     // A place behind the last word still needs something for the caret to stand under.
-    let gap = if rest.is_empty() && !before.ends_with(' ') {
-        " "
-    } else {
-        ""
-    };
+    let gap = if rest.is_empty() { " " } else { "" };
     Place::Word {
         line: format!("{before}{gap}{}", cut_back(&rest)),
-        start: u32::try_from(start + gap.len()).unwrap_or(u32::MAX),
+        start: u32::try_from(start).unwrap_or(u32::MAX),
         len: u32::try_from(len).unwrap_or(u32::MAX),
     }
 }

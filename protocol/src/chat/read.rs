@@ -113,11 +113,8 @@ pub(super) fn leaf(verb: &Verb) -> clap::Command {
         .no_binary_name(true)
         .color(clap::ColorChoice::Never)
         .mut_args(|arg| {
-            if arg.get_possible_values().is_empty() {
-                arg
-            } else {
-                arg.ignore_case(true)
-            }
+            let chooses = arg.get_action().takes_values() && !arg.get_possible_values().is_empty();
+            if chooses { arg.ignore_case(true) } else { arg }
         })
 }
 

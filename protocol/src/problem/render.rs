@@ -1,0 +1,40 @@
+//! What people read of a problem.
+
+use super::{Place, Problem};
+use crate::document::{Document, bold, code, italic, text};
+
+impl Problem {
+    /// The problem as people read it: cause, the line with carets under the wrong word, a line that
+    /// works, what to do, and what finds the log line.
+    pub fn document(&self) -> Document {
+        let mut document = Document::new().paragraph([text("❌ "), bold(&self.detail)]);
+        document = match &self.at {
+            Some(Place::Word { line, start, len }) => document.code(carets(line, *start, *len)),
+            Some(Place::Path(path)) if !path.is_empty() => {
+                document.paragraph([text("At: "), code(path)])
+            }
+            _ => document,
+        };
+        if let Some(suggestion) = &self.suggestion {
+            document = document.paragraph([text("Did you mean: "), code(suggestion)]);
+        }
+        if let Some(remedy) = &self.remedy {
+            document = document.paragraph([text(format!("→ {remedy}"))]);
+        }
+        if let Some(reference) = &self.reference {
+            document = document.paragraph([italic(format!("Reference: {reference}"))]);
+        }
+        document
+    }
+}
+
+/// The line, and carets under the word.
+fn carets(line: &str, start: u32, len: u32) -> String {
+    let width = line.chars().count();
+    let start = usize::try_from(start).unwrap_or(usize::MAX).min(width);
+    let len = usize::try_from(len)
+        .unwrap_or(usize::MAX)
+        .min(width - start)
+        .max(1);
+    format!("{line}\n{}{}", " ".repeat(start), "^".repeat(len))
+}

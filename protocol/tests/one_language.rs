@@ -1,0 +1,493 @@
+//! One table of cases: for every verb, the chat line, the shell's arguments, the JSON body and the
+//! structured event are the same value, and the value's canonical line gives it back.
+
+use std::collections::BTreeSet;
+
+use fleet_protocol::chat;
+use fleet_protocol::envelope::Call;
+use fleet_protocol::event::CommandContent;
+use fleet_protocol::language::{self, Request};
+use serde_json::{Value, json};
+
+/// A line as typed, the same for a shell, and the same as JSON.
+struct Case {
+    line: &'static str,
+    argv: &'static [&'static str],
+    json: Value,
+}
+
+fn case(line: &'static str, argv: &'static [&'static str], json: Value) -> Case {
+    Case { line, argv, json }
+}
+
+fn queries() -> Vec<Case> {
+    vec![
+        case("help", &["help"], json!({"help": {}})),
+        case(
+            "help task add",
+            &["help", "task", "add"],
+            json!({"help": {"topic": ["task", "add"]}}),
+        ),
+        case("whoami", &["whoami"], json!({"whoami": {}})),
+        case("Status", &["status"], json!({"status": {}})),
+        case("ps", &["ps"], json!({"ps": {}})),
+        case("doctor", &["doctor"], json!({"doctor": {}})),
+        case(
+            "member list",
+            &["member", "list"],
+            json!({"member.list": {}}),
+        ),
+        case(
+            "mission list —all",
+            &["mission", "list", "--all"],
+            json!({"mission.list": {"all": true}}),
+        ),
+        case(
+            "mission show m7",
+            &["mission", "show", "m7"],
+            json!({"mission.show": {"mission": "m7"}}),
+        ),
+        case(
+            "mission show",
+            &["mission", "show", "this"],
+            json!({"mission.show": {"mission": "this"}}),
+        ),
+        case(
+            "task list --status Running --mission m7 --ready --mine --limit 5",
+            &[
+                "task",
+                "list",
+                "--status",
+                "running",
+                "--mission=m7",
+                "--ready",
+                "--mine",
+                "--limit",
+                "5",
+            ],
+            json!({"task.list": {"status": "running", "mission": "m7", "ready": true, "mine": true, "limit": 5}}),
+        ),
+        case(
+            "task show T142",
+            &["task", "show", "t142"],
+            json!({"task.show": {"task": "t142"}}),
+        ),
+        case(
+            "agent list --all",
+            &["agent", "list", "--all"],
+            json!({"agent.list": {"all": true}}),
+        ),
+        case(
+            "agent show code-1",
+            &["agent", "show", "code-1"],
+            json!({"agent.show": {"name": "code-1"}}),
+        ),
+        case(
+            "budget status --provider claude",
+            &["budget", "status", "--provider", "claude"],
+            json!({"budget.status": {"provider": "claude"}}),
+        ),
+        case(
+            "board show p12",
+            &["board", "show", "p12"],
+            json!({"board.show": {"proposal": "p12"}}),
+        ),
+        case(
+            "board list",
+            &["board", "list"],
+            json!({"board.list": {"all": false}}),
+        ),
+    ]
+}
+
+fn fleet_commands() -> Vec<Case> {
+    vec![
+        case(
+            "pause —reason “Friday’s release”",
+            &["pause", "--reason", "Friday’s release"],
+            json!({"pause": {"reason": "Friday’s release"}}),
+        ),
+        case("resume", &["resume"], json!({"resume": {}})),
+        case(
+            "verbosity quiet",
+            &["verbosity", "quiet"],
+            json!({"verbosity": {"level": "quiet"}}),
+        ),
+        case(
+            "member add @dana:example.org --role member",
+            &["member", "add", "@dana:example.org", "--role", "member"],
+            json!({"member.add": {"user": "@dana:example.org", "role": "member"}}),
+        ),
+        case(
+            "member grant @dana:example.org operator --room board",
+            &[
+                "member",
+                "grant",
+                "@dana:example.org",
+                "operator",
+                "--room",
+                "board",
+            ],
+            json!({"member.grant": {"user": "@dana:example.org", "role": "operator", "room": "board"}}),
+        ),
+        case(
+            "member revoke @dana:example.org",
+            &["member", "revoke", "@dana:example.org"],
+            json!({"member.revoke": {"user": "@dana:example.org"}}),
+        ),
+        case(
+            "mission new 'Ship 1.0' --goal \"All of it\" --projected-tokens 2M",
+            &[
+                "mission",
+                "new",
+                "Ship 1.0",
+                "--goal",
+                "All of it",
+                "--projected-tokens",
+                "2000000",
+            ],
+            json!({"mission.new": {"title": "Ship 1.0", "goal": "All of it", "projected_tokens": 2_000_000}}),
+        ),
+        case(
+            "mission close --summary done",
+            &["mission", "close", "this", "--summary", "done"],
+            json!({"mission.close": {"mission": "this", "summary": "done"}}),
+        ),
+        case(
+            "agent register code-1 --role code --host h1 --runtime codex --model opus --user @a:example.org",
+            &[
+                "agent",
+                "register",
+                "code-1",
+                "--role",
+                "code",
+                "--host",
+                "h1",
+                "--runtime",
+                "codex",
+                "--model",
+                "opus",
+                "--user",
+                "@a:example.org",
+            ],
+            json!({"agent.register": {"name": "code-1", "role": "code", "host": "h1", "runtime": "codex", "model": "opus", "user": "@a:example.org"}}),
+        ),
+        case(
+            "agent heartbeat --context-tokens 120k",
+            &["agent", "heartbeat", "--context-tokens", "120000"],
+            json!({"agent.heartbeat": {"context_tokens": 120_000}}),
+        ),
+        case(
+            "agent retire code-1",
+            &["agent", "retire", "code-1"],
+            json!({"agent.retire": {"name": "code-1"}}),
+        ),
+    ]
+}
+
+fn task_commands() -> Vec<Case> {
+    vec![
+        case(
+            "task add \"Write the notes\" --brief \"-v is gone\" --mission m7 --type documentation --role code --priority 90 --depends-on t1,t2 --provider claude --projected-tokens 50_000 --max-attempts 2",
+            &[
+                "task",
+                "add",
+                "Write the notes",
+                "--brief",
+                "-v is gone",
+                "--mission",
+                "m7",
+                "--type",
+                "documentation",
+                "--role",
+                "code",
+                "--priority",
+                "90",
+                "--depends-on",
+                "t1",
+                "--depends-on",
+                "t2",
+                "--provider",
+                "claude",
+                "--projected-tokens",
+                "50000",
+                "--max-attempts",
+                "2",
+            ],
+            json!({"task.add": {"title": "Write the notes", "brief": "-v is gone", "mission": "m7", "type": "documentation", "role": "code", "priority": 90, "depends_on": ["t1", "t2"], "provider": "claude", "projected_tokens": 50_000, "max_attempts": 2}}),
+        ),
+        case("task claim", &["task", "claim"], json!({"task.claim": {}})),
+        case(
+            "task claim t3",
+            &["task", "claim", "t3"],
+            json!({"task.claim": {"task": "t3"}}),
+        ),
+        case(
+            "task renew t3",
+            &["task", "renew", "t3"],
+            json!({"task.renew": {"task": "t3"}}),
+        ),
+        case(
+            "task progress —percent 40 —note ‘it’s half done’",
+            &[
+                "task",
+                "progress",
+                "this",
+                "--percent",
+                "40",
+                "--note",
+                "it’s half done",
+            ],
+            json!({"task.progress": {"task": "this", "percent": 40, "note": "it’s half done"}}),
+        ),
+        case(
+            "task complete t3 --summary \"all green\" --tokens 41_200 --file a.rs --file b.rs",
+            &[
+                "task",
+                "complete",
+                "t3",
+                "--summary",
+                "all green",
+                "--tokens",
+                "41200",
+                "--file",
+                "a.rs",
+                "--file",
+                "b.rs",
+            ],
+            json!({"task.complete": {"task": "t3", "summary": "all green", "tokens": 41_200, "files_changed": ["a.rs", "b.rs"]}}),
+        ),
+        case(
+            "task complete t3 --unknown-spend 'no meter'",
+            &["task", "complete", "t3", "--unknown-spend", "no meter"],
+            json!({"task.complete": {"task": "t3", "unknown_spend": "no meter"}}),
+        ),
+        case(
+            "task fail --reason flaky",
+            &["task", "fail", "this", "--reason", "flaky"],
+            json!({"task.fail": {"task": "this", "reason": "flaky"}}),
+        ),
+        case(
+            "task block t3 --reason wait",
+            &["task", "block", "t3", "--reason", "wait"],
+            json!({"task.block": {"task": "t3", "reason": "wait"}}),
+        ),
+        case(
+            "task unblock t3",
+            &["task", "unblock", "t3"],
+            json!({"task.unblock": {"task": "t3"}}),
+        ),
+        case(
+            "task release t3",
+            &["task", "release", "t3"],
+            json!({"task.release": {"task": "t3"}}),
+        ),
+        case(
+            "task cancel t3 --reason -",
+            &["task", "cancel", "t3", "--reason", "-"],
+            json!({"task.cancel": {"task": "t3", "reason": "-"}}),
+        ),
+        case(
+            "task retry 01890a5d-ac96-774b-bcce-b302099a8057",
+            &["task", "retry", "01890a5d-ac96-774b-bcce-b302099a8057"],
+            json!({"task.retry": {"task": "01890a5d-ac96-774b-bcce-b302099a8057"}}),
+        ),
+        case(
+            "task depend t3 --on t1 --remove",
+            &["task", "depend", "t3", "--on", "t1", "--remove"],
+            json!({"task.depend": {"task": "t3", "on": "t1", "remove": true}}),
+        ),
+    ]
+}
+
+fn governance_commands() -> Vec<Case> {
+    vec![
+        case(
+            "spend report t3 --input-tokens 10k --output-tokens 2k --cache-write-tokens 1 --cache-read-tokens 9 --cash-usd-micro 120 --model opus --provider claude --session s1 --attempt 1 --spent-at 2026-11-30T09:00Z",
+            &[
+                "spend",
+                "report",
+                "t3",
+                "--input-tokens",
+                "10000",
+                "--output-tokens",
+                "2000",
+                "--cache-write-tokens",
+                "1",
+                "--cache-read-tokens",
+                "9",
+                "--cash-usd-micro",
+                "120",
+                "--model",
+                "opus",
+                "--provider",
+                "claude",
+                "--session",
+                "s1",
+                "--attempt",
+                "1",
+                "--spent-at",
+                "2026-11-30T09:00:00Z",
+            ],
+            json!({"spend.report": {"task": "t3", "input_tokens": 10_000, "output_tokens": 2_000, "cache_write_tokens": 1, "cache_read_tokens": 9, "cash_usd_micro": 120, "model": "opus", "provider": "claude", "session": "s1", "attempt": 1, "spent_at": "2026-11-30T09:00:00Z"}}),
+        ),
+        case(
+            "budget set --provider claude --limit 2000000 --unit tokens --reset-at 2026-11-30T09:00+01:00 --window weekly --every 7d --alert-at 80%",
+            &[
+                "budget",
+                "set",
+                "--provider",
+                "claude",
+                "--limit",
+                "2000000",
+                "--unit",
+                "tokens",
+                "--reset-at",
+                "2026-11-30T09:00+01:00",
+                "--window",
+                "weekly",
+                "--every",
+                "7d",
+                "--alert-at",
+                "80",
+            ],
+            json!({"budget.set": {"provider": "claude", "limit": 2_000_000, "unit": "tokens", "reset_at": "2026-11-30T09:00+01:00", "window": "weekly", "every": "7d", "alert_at": 80}}),
+        ),
+        case(
+            "budget reset --provider claude --reset-at +3h",
+            &[
+                "budget",
+                "reset",
+                "--provider",
+                "claude",
+                "--reset-at",
+                "+3h",
+            ],
+            json!({"budget.reset": {"provider": "claude", "reset_at": "+3h"}}),
+        ),
+        case(
+            "board propose \"Stop for the weekend\" --text Why --kind pause --effect \"pause --reason 'weekend rest'\" --closes-at +2h --seat ceo=@kim:example.org!veto --seat cfo=code-1*2 --quorum 60",
+            &[
+                "board",
+                "propose",
+                "Stop for the weekend",
+                "--text",
+                "Why",
+                "--kind",
+                "pause",
+                "--effect",
+                "pause --reason 'weekend rest'",
+                "--closes-at",
+                "+2h",
+                "--seat",
+                "ceo=@kim:example.org!veto",
+                "--seat",
+                "cfo=code-1*2",
+                "--quorum",
+                "60",
+            ],
+            json!({"board.propose": {"title": "Stop for the weekend", "text": "Why", "kind": "pause", "effect": {"pause": {"reason": "weekend rest"}}, "closes_at": "+2h",
+                "seats": [{"title": "ceo", "holder": {"user": "@kim:example.org"}, "weight": 1, "may_veto": true}, {"title": "cfo", "holder": {"agent": "code-1"}, "weight": 2}], "quorum": 60}}),
+        ),
+        case(
+            "board vote approve because it's - well - time",
+            &[
+                "board", "vote", "this", "approve", "because", "it's", "-", "well", "-", "time",
+            ],
+            json!({"board.vote": {"proposal": "this", "verdict": "approve", "reason": ["because", "it's", "-", "well", "-", "time"]}}),
+        ),
+        case(
+            "board vote --as cto --confidence 80 p12 reject",
+            &[
+                "board",
+                "vote",
+                "p12",
+                "reject",
+                "--as",
+                "cto",
+                "--confidence",
+                "80",
+            ],
+            json!({"board.vote": {"proposal": "p12", "verdict": "reject", "as": "cto", "confidence": 80}}),
+        ),
+        case(
+            "board close p12 --reason enough",
+            &["board", "close", "p12", "--reason", "enough"],
+            json!({"board.close": {"proposal": "p12", "reason": "enough"}}),
+        ),
+    ]
+}
+
+fn cases() -> Vec<Case> {
+    [
+        queries(),
+        fleet_commands(),
+        task_commands(),
+        governance_commands(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+#[test]
+fn every_surface_gives_the_same_value() {
+    for case in cases() {
+        let line = case.line;
+        let from_chat = chat::parse(line).unwrap_or_else(|e| panic!("{line}: {:?}", e.problem()));
+        let root = language::augment(
+            clap::Command::new("fleet")
+                .no_binary_name(true)
+                .disable_help_subcommand(true),
+        );
+        let matches = root
+            .try_get_matches_from(case.argv)
+            .unwrap_or_else(|e| panic!("{line}: {e}"));
+        let from_shell = language::from_matches(&matches).unwrap_or_else(|e| panic!("{line}: {e}"));
+        let body: Call<Request> = serde_json::from_value(json!({"request": case.json}))
+            .unwrap_or_else(|e| panic!("{line}: {e}"));
+        let event = CommandContent::read(&json!({
+            "v": 1, "id": "k", "command": case.json, "agent": {"name": "code-1", "host": "h1", "incarnation": 1}
+        }))
+        .unwrap_or_else(|e| panic!("{line}: {e:?}"));
+
+        assert_eq!(from_chat, from_shell, "chat and shell differ: {line}");
+        assert_eq!(from_chat, body.request, "chat and HTTP differ: {line}");
+        assert_eq!(from_chat, event.command, "chat and event differ: {line}");
+    }
+}
+
+#[test]
+fn the_canonical_line_gives_the_request_back() {
+    for case in cases() {
+        let request = chat::parse(case.line).unwrap();
+        let line = chat::line(&request);
+        let again = chat::parse(line.strip_prefix('!').unwrap())
+            .unwrap_or_else(|e| panic!("{line}: {:?}", e.problem()));
+        assert_eq!(request, again, "{line}");
+    }
+}
+
+#[test]
+fn every_verb_has_a_case() {
+    let covered: BTreeSet<&str> = cases()
+        .iter()
+        .map(|c| chat::parse(c.line).unwrap().name())
+        .collect();
+    let all: BTreeSet<&str> = language::verbs().map(|v| v.name).collect();
+    assert_eq!(covered, all);
+}
+
+#[test]
+fn every_verb_and_group_has_help() {
+    let groups = language::groups().iter().map(|(g, _)| *g);
+    for topic in language::verbs().map(|v| v.name).chain(groups) {
+        let words: Vec<String> = topic.split('.').map(str::to_owned).collect();
+        let view = chat::help(&words).unwrap_or_else(|p| panic!("{topic}: {p:?}"));
+        assert!(
+            view.text.contains(&format!("!{}", words.join(" "))),
+            "{topic}: {}",
+            view.text
+        );
+    }
+}
