@@ -1,6 +1,11 @@
 //! A follower and a commander against a typed mock of the client-server API, with the habits of
 //! servers that cut timelines and skip events.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, in its helper functions too"
+)]
+
 use std::time::Duration;
 
 use fleet_agent::command::{AgentIdentity, CommandError, Commands};

@@ -1,5 +1,10 @@
 //! The client against a typed mock of the gateway.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, in its helper functions too"
+)]
+
 use std::time::Duration;
 
 use fleet_client::{ClientError, Gateway, Retry};

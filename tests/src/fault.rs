@@ -14,7 +14,7 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio::task::JoinSet;
 use url::Url;
 
 /// Largest body that is passed on; above every limit of the product.
@@ -82,7 +82,8 @@ struct Shared {
 pub struct FaultProxy {
     shared: Arc<Shared>,
     address: SocketAddr,
-    _stop: DropGuard,
+    // Dropping it ends the server.
+    _server: JoinSet<std::io::Result<()>>,
 }
 
 impl FaultProxy {
@@ -101,15 +102,13 @@ impl FaultProxy {
                 .build()
                 .map_err(std::io::Error::other)?,
         });
-        let stop = CancellationToken::new();
         let app = Router::new().fallback(pass_on).with_state(shared.clone());
-        let server =
-            axum::serve(listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
-        tokio::spawn(server.into_future());
+        let mut server = JoinSet::new();
+        server.spawn(axum::serve(listener, app).into_future());
         Ok(Self {
             shared,
             address,
-            _stop: stop.drop_guard(),
+            _server: server,
         })
     }
 
@@ -243,7 +242,9 @@ mod tests {
 
     use super::*;
 
-    async fn counting_upstream() -> (Url, Arc<AtomicUsize>) {
+    async fn counting_upstream(
+        tasks: &mut JoinSet<std::io::Result<()>>,
+    ) -> (Url, Arc<AtomicUsize>) {
         let seen = Arc::new(AtomicUsize::new(0));
         let counter = seen.clone();
         let app = Router::new().route(
@@ -255,7 +256,7 @@ mod tests {
         );
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let url = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
-        tokio::spawn(axum::serve(listener, app).into_future());
+        tasks.spawn(axum::serve(listener, app).into_future());
         (url, seen)
     }
 
@@ -271,7 +272,8 @@ mod tests {
 
     #[tokio::test]
     async fn passes_on_what_nobody_holds() {
-        let (upstream, seen) = counting_upstream().await;
+        let mut tasks = JoinSet::new();
+        let (upstream, seen) = counting_upstream(&mut tasks).await;
         let proxy = FaultProxy::start(upstream).await.unwrap();
         assert_eq!(
             submit(proxy.url().unwrap()).await,
@@ -282,25 +284,35 @@ mod tests {
 
     #[tokio::test]
     async fn a_broken_request_never_reaches_the_server() {
-        let (upstream, seen) = counting_upstream().await;
+        let mut tasks = JoinSet::new();
+        let (upstream, seen) = counting_upstream(&mut tasks).await;
         let proxy = FaultProxy::start(upstream).await.unwrap();
         let hold = proxy.hold(Side::Request, Method::POST, "/submit");
-        let client = tokio::spawn(submit(proxy.url().unwrap()));
+        let mut client = JoinSet::new();
+        client.spawn(submit(proxy.url().unwrap()));
         hold.reached().await.unwrap().decide(Verdict::Break);
-        assert_eq!(client.await.unwrap().0, StatusCode::BAD_GATEWAY);
+        assert_eq!(
+            client.join_next().await.unwrap().unwrap().0,
+            StatusCode::BAD_GATEWAY
+        );
         assert_eq!(seen.load(Ordering::SeqCst), 0);
     }
 
     #[tokio::test]
     async fn a_broken_answer_comes_after_the_effect() {
-        let (upstream, seen) = counting_upstream().await;
+        let mut tasks = JoinSet::new();
+        let (upstream, seen) = counting_upstream(&mut tasks).await;
         let proxy = FaultProxy::start(upstream).await.unwrap();
         let hold = proxy.hold(Side::Answer, Method::POST, "/submit");
-        let client = tokio::spawn(submit(proxy.url().unwrap()));
+        let mut client = JoinSet::new();
+        client.spawn(submit(proxy.url().unwrap()));
         let held = hold.reached().await.unwrap();
         assert_eq!(seen.load(Ordering::SeqCst), 1);
         drop(held);
-        assert_eq!(client.await.unwrap().0, StatusCode::BAD_GATEWAY);
+        assert_eq!(
+            client.join_next().await.unwrap().unwrap().0,
+            StatusCode::BAD_GATEWAY
+        );
         assert_eq!(
             submit(proxy.url().unwrap()).await.0,
             StatusCode::OK,
