@@ -1,2 +1,7 @@
-//! The fleet command.
-fn main() {}
+//! The `fleet` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    fleet_cli::main(std::env::args_os())
+}

@@ -1,0 +1,196 @@
+//! The command line: the fleet's language, and what operates the fleet.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand as _};
+use fleet_protocol::language;
+use fleet_protocol::scalar::Name;
+use url::Url;
+
+use crate::exit::Exit;
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// Configuration file (default: ./fleet.toml, if there is one)
+    #[arg(long, global = true, value_name = "FILE", env = "FLEET_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Answer in JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Key under which a write runs once; give the same one to repeat a write whose answer was lost
+    #[arg(long, global = true, value_name = "KEY", hide_short_help = true)]
+    pub idempotency_key: Option<String>,
+    /// Room, by key, in which the command counts (default: the lobby)
+    #[arg(long, global = true, value_name = "KEY", hide_short_help = true)]
+    pub in_room: Option<Name>,
+}
+
+/// What operates the fleet.
+#[derive(Debug, Clone, clap::Subcommand)]
+pub enum Operate {
+    /// Start everything on this machine: PostgreSQL, homeserver, gateway, bot
+    Up(Up),
+    /// Play the whole story in a throw-away folder, with crashes, and compare rooms with register
+    Demo(Demo),
+    /// Serve the gateway, or prepare its register
+    Gateway(Gateway),
+    /// Run the bot
+    Bot,
+    /// Check or show the configuration
+    Config(Config),
+    /// Print a completion script for a shell
+    Completion {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the reference pages of the book, generated from the types
+    Docs {
+        /// Folder to write into
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+    /// Measure against a floor in the same run
+    Bench(Bench),
+}
+
+/// `fleet up`.
+#[derive(Debug, Clone, Args)]
+pub struct Up {
+    /// Data folder; removing it removes the fleet
+    #[arg(long, value_name = "DIR", default_value = "fleet-data")]
+    pub data: PathBuf,
+    /// Address on which the homeserver listens, for other devices than this one
+    #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
+    pub listen: IpAddr,
+    /// Where other devices reach the homeserver, behind a proxy that does TLS
+    #[arg(long, value_name = "URL")]
+    pub public_url: Option<Url>,
+    /// Server name of a new homeserver: what stands behind the colon of its users
+    #[arg(long, value_name = "NAME", default_value = "fleet.localhost")]
+    pub server_name: String,
+}
+
+/// An existing homeserver instead of an embedded one.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Existing {
+    /// Use this homeserver instead of starting one
+    #[arg(long, value_name = "URL")]
+    pub homeserver: Option<Url>,
+    /// File (mode 0600) with a registration token of it
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "homeserver",
+        conflicts_with = "shared_secret_file"
+    )]
+    pub registration_token_file: Option<PathBuf>,
+    /// File (mode 0600) with Synapse's registration_shared_secret
+    #[arg(long, value_name = "FILE", requires = "homeserver")]
+    pub shared_secret_file: Option<PathBuf>,
+}
+
+/// `fleet demo`.
+#[derive(Debug, Clone, Args)]
+pub struct Demo {
+    /// The homeserver.
+    #[command(flatten)]
+    pub existing: Existing,
+    /// Keep the folder with its logs
+    #[arg(long)]
+    pub keep: bool,
+}
+
+/// `fleet gateway`.
+#[derive(Debug, Clone, Args)]
+pub struct Gateway {
+    /// What to do; nothing: serve.
+    #[command(subcommand)]
+    pub action: Option<GatewayAction>,
+}
+
+/// What `fleet gateway` does besides serving.
+#[derive(Debug, Clone, clap::Subcommand)]
+pub enum GatewayAction {
+    /// Migrate the register, make the tenant, its first operator and the services' tokens
+    Init,
+}
+
+/// `fleet config`.
+#[derive(Debug, Clone, Args)]
+pub struct Config {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: ConfigAction,
+}
+
+/// What `fleet config` does.
+#[derive(Debug, Clone, clap::Subcommand)]
+pub enum ConfigAction {
+    /// Read everything, secret files included, and name each fault
+    Check,
+    /// Show what counts, secrets hidden
+    Show,
+    /// List every key, its variable, meaning and default
+    Keys,
+}
+
+/// `fleet doctor`.
+#[derive(Debug, Clone, Args)]
+pub struct Doctor {
+    /// Data folder of `fleet up`, whose configuration is used
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+}
+
+/// `fleet bench`.
+#[derive(Debug, Clone, Args)]
+pub struct Bench {
+    /// What to measure
+    #[arg(value_enum, default_value = "all")]
+    pub what: Measure,
+    /// The homeserver.
+    #[command(flatten)]
+    pub existing: Existing,
+    /// Samples of a round trip
+    #[arg(long, value_name = "N", default_value = "1000")]
+    pub samples: u32,
+}
+
+/// A group of measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Measure {
+    /// One command at a time, against an echo bot
+    Roundtrip,
+    /// Eight rooms at once, against an echo bot
+    Burst,
+    /// Commands by HTTP, against plain transactions
+    Gateway,
+    /// Memory and idle time
+    Memory,
+    /// Everything
+    All,
+}
+
+/// The whole command line.
+pub fn command() -> clap::Command {
+    let codes: String = Exit::ALL
+        .iter()
+        .map(|(exit, meaning)| format!("  {:>2}  {meaning}\n", exit.code()))
+        .collect();
+    let root = clap::Command::new("fleet")
+        .about("Mosaic Fleet Transport: commands typed in Matrix rooms as durable work")
+        .version(env!("CARGO_PKG_VERSION"))
+        // `help` is a word of the language.
+        .disable_help_subcommand(true)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .after_help(format!("Exit codes:\n{codes}"));
+    let root = Operate::augment_subcommands(language::augment(Global::augment_args(root)));
+    // In a shell `doctor` walks every hop; the register's view is one of them.
+    root.mut_subcommand("doctor", |_| {
+        Doctor::augment_args(clap::Command::new("doctor"))
+            .about("Walk every hop of the fleet, name what is broken and the remedy")
+    })
+}

@@ -1,0 +1,73 @@
+//! `fleet bot`.
+
+use std::time::Duration;
+
+use fleet_bot::AccountSource;
+use fleet_homeserver::Secret;
+use fleet_homeserver::accounts::Registration;
+
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::settings::{Homeserver, SecretText, Settings, SettingsError};
+use crate::{Context, command, log, system};
+
+/// Runs the bot until it is asked to stop.
+pub(crate) async fn run(context: &Context) -> Result<Exit, CliError> {
+    let settings = context.settings()?;
+    log::start(&settings.log)?;
+    let shutdown = command::stop_signal()?;
+    fleet_bot::run(bot(&settings)?, system::clock(), shutdown)
+        .await
+        .map_err(|e| CliError::service("the bot", &e))?;
+    Ok(Exit::Done)
+}
+
+fn bot(settings: &Settings) -> Result<fleet_bot::Settings, CliError> {
+    let bot = &settings.bot;
+    let password = SecretText::required(
+        "bot.password",
+        bot.password.as_ref(),
+        bot.password_file.as_deref(),
+    )?;
+    let token = SecretText::required("bot.token", bot.token.as_ref(), bot.token_file.as_deref())?;
+    Ok(fleet_bot::Settings {
+        homeserver_url: settings
+            .homeserver
+            .url
+            .clone()
+            .ok_or(SettingsError::missing("homeserver.url"))?,
+        account: AccountSource {
+            localpart: bot.localpart.clone(),
+            password: Secret::new(password.expose()),
+            registration: registration(&settings.homeserver)?,
+        },
+        device_name: bot.device_name.clone(),
+        store: bot.store.clone(),
+        gateway_url: settings.gateway.url.clone(),
+        gateway_token: token.expose().into(),
+        instance: system::id(),
+        listen: bot.listen,
+        reconcile_every: Duration::from_secs(bot.reconcile_every.into()),
+    })
+}
+
+/// How accounts are made, if the configuration allows it.
+pub(crate) fn registration(homeserver: &Homeserver) -> Result<Option<Registration>, CliError> {
+    let secret = SecretText::of(
+        "homeserver.shared_secret",
+        homeserver.shared_secret.as_ref(),
+        homeserver.shared_secret_file.as_deref(),
+    )?;
+    if let Some(secret) = secret {
+        return Ok(Some(Registration::SharedSecret {
+            secret: Secret::new(secret.expose()),
+            admin: false,
+        }));
+    }
+    let token = SecretText::of(
+        "homeserver.registration_token",
+        homeserver.registration_token.as_ref(),
+        homeserver.registration_token_file.as_deref(),
+    )?;
+    Ok(token.map(|token| Registration::Token(Secret::new(token.expose()))))
+}

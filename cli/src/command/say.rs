@@ -1,0 +1,106 @@
+//! The language in a shell: `fleet task add "Write the notes"`.
+
+use fleet_client::Gateway;
+use fleet_protocol::envelope::Call;
+use fleet_protocol::verbs::fleet::Help;
+use fleet_protocol::{Command, Query, Receipt, Request};
+
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::settings::{SecretText, Settings};
+use crate::{Context, args, system};
+
+/// Says it to the fleet and prints the answer.
+pub(crate) async fn run(context: &Context, request: Request) -> Result<Exit, CliError> {
+    if let Request::Query(Query::Help(help)) = &request {
+        return explain(context, help);
+    }
+    let gateway = gateway(&context.settings()?)?;
+    match request {
+        Request::Command(command) => write(context, &gateway, command).await,
+        Request::Query(query) => {
+            let reply = gateway.query(&call(context, query)).await?;
+            context.out.answer(&reply, || reply.document().plain())?;
+            Ok(Exit::Done)
+        }
+    }
+}
+
+/// The gateway with the operator's token.
+pub(crate) fn gateway(settings: &Settings) -> Result<Gateway, CliError> {
+    let operator = &settings.operator;
+    let token = SecretText::required(
+        "operator.token",
+        operator.token.as_ref(),
+        operator.token_file.as_deref(),
+    )?;
+    Ok(Gateway::new(settings.gateway.url.clone(), token.expose())?)
+}
+
+fn call<R>(context: &Context, request: R) -> Call<R> {
+    Call {
+        request,
+        agent: None,
+        lease: None,
+        room: context.global.in_room.clone(),
+    }
+}
+
+async fn write(context: &Context, gateway: &Gateway, command: Command) -> Result<Exit, CliError> {
+    // One key for this invocation and every repetition of it.
+    let key = context
+        .global
+        .idempotency_key
+        .clone()
+        .unwrap_or_else(|| system::id().to_string());
+    let receipt: Receipt = match gateway.command(&call(context, command), &key).await {
+        Err(error) if error.is_retryable() => {
+            context.out.progress(&format!(
+                "whether it ran is unknown; repeat it with --idempotency-key {key}"
+            ));
+            return Err(error.into());
+        }
+        answer => answer?,
+    };
+    if let Some(problem) = receipt.problem.clone() {
+        return Err(CliError::Refused(Box::new(problem)));
+    }
+    context.out.answer(&receipt, || {
+        receipt
+            .reply
+            .as_ref()
+            .map(|r| r.document().plain())
+            .unwrap_or_default()
+    })?;
+    if receipt.replayed {
+        context
+            .out
+            .progress("this key had run before; nothing ran again");
+    }
+    Ok(Exit::Done)
+}
+
+/// `fleet help task add` needs no gateway.
+fn explain(context: &Context, help: &Help) -> Result<Exit, CliError> {
+    let mut command = args::command();
+    command.build();
+    let mut at = &mut command;
+    for word in &help.topic {
+        at = match at.find_subcommand_mut(word) {
+            Some(inner) => inner,
+            None => {
+                return Err(CliError::Usage(format!(
+                    "there is no command `{}`",
+                    help.topic.join(" ")
+                )));
+            }
+        };
+    }
+    let text = at.render_long_help().to_string();
+    context
+        .out
+        .answer(&serde_json::json!({ "help": text }), || {
+            text.trim_end().to_owned()
+        })?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,126 @@
+//! The `fleet` command: the fleet's language in a shell, and everything that operates a fleet.
+
+pub mod args;
+mod bench;
+mod command;
+mod demo;
+pub mod error;
+pub mod exit;
+mod log;
+mod output;
+mod raise;
+pub mod settings;
+mod system;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::FromArgMatches as _;
+use clap::error::ErrorKind;
+
+use args::{Global, Operate};
+use error::CliError;
+use exit::Exit;
+use output::Output;
+use settings::Settings;
+
+/// What every command gets.
+struct Context {
+    global: Global,
+    out: Output,
+}
+
+impl Context {
+    fn settings(&self) -> Result<Settings, CliError> {
+        Ok(Settings::load(self.global.config.as_deref())?)
+    }
+}
+
+/// Runs a command line; everything it has to say is printed.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let matches = match args::command().try_get_matches_from(&arguments) {
+        Ok(matches) => matches,
+        Err(error) => return usage(&error),
+    };
+    let global = match Global::from_arg_matches(&matches) {
+        Ok(global) => global,
+        Err(error) => return usage(&error),
+    };
+    let out = Output::new(global.json);
+    let context = Context { global, out };
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            out.error(&CliError::Internal(format!(
+                "the runtime cannot start: {error}"
+            )));
+            return Exit::Internal.into();
+        }
+    };
+    let exit = match runtime.block_on(dispatch(&context, &matches)) {
+        Ok(exit) => exit,
+        Err(Failure::Usage(error)) => return usage(&error),
+        Err(Failure::Command(error)) => {
+            out.error(&error);
+            error.exit()
+        }
+    };
+    exit.into()
+}
+
+/// Why a command line did not run to its end.
+enum Failure {
+    Usage(clap::Error),
+    Command(CliError),
+}
+
+impl From<clap::Error> for Failure {
+    fn from(error: clap::Error) -> Self {
+        Self::Usage(error)
+    }
+}
+
+impl From<CliError> for Failure {
+    fn from(error: CliError) -> Self {
+        Self::Command(error)
+    }
+}
+
+async fn dispatch(context: &Context, matches: &clap::ArgMatches) -> Result<Exit, Failure> {
+    let (name, inner) = matches
+        .subcommand()
+        .ok_or_else(|| clap::Error::new(ErrorKind::MissingSubcommand))?;
+    if name == "doctor" {
+        return Ok(command::doctor::run(context, &args::Doctor::from_arg_matches(inner)?).await?);
+    }
+    if !<Operate as clap::Subcommand>::has_subcommand(name) {
+        let request = fleet_protocol::language::from_matches(matches)?;
+        return Ok(command::say::run(context, request).await?);
+    }
+    let ran = match Operate::from_arg_matches(matches)? {
+        Operate::Up(args) => command::up::run(context, &args).await,
+        Operate::Demo(args) => demo::run(context, &args).await,
+        Operate::Gateway(args) => command::gateway::run(context, &args).await,
+        Operate::Bot => command::bot::run(context).await,
+        Operate::Config(args) => command::config::run(context, &args),
+        Operate::Completion { shell } => command::completion::run(context, shell),
+        Operate::Docs { out } => command::docs::run(context, &out),
+        Operate::Bench(args) => bench::run(context, &args).await,
+    };
+    Ok(ran?)
+}
+
+/// Prints clap's help, version or error.
+fn usage(error: &clap::Error) -> ExitCode {
+    // Nobody is left to tell when the output is closed.
+    let _ = error.print();
+    if error.use_stderr() {
+        Exit::Usage.into()
+    } else {
+        Exit::Done.into()
+    }
+}

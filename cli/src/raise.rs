@@ -1,0 +1,284 @@
+//! Raising a whole fleet on this machine, for `fleet up` and `fleet demo`: database and homeserver,
+//! the operator's account, the register, then gateway and bot as processes of their own.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use fleet_homeserver::Secret;
+use fleet_homeserver::accounts::{Accounts, Registration, Session};
+use fleet_homeserver::child::ChildSpec;
+use fleet_local::data_folder::DataFolder;
+use fleet_local::stack::{Report, ServiceSpec, Stack, StackSettings};
+use fleet_protocol::api::DEFAULT_PORT;
+use url::Url;
+
+use crate::command::gateway;
+use crate::error::CliError;
+use crate::settings::{self, SecretText, Settings};
+
+/// Name of the gateway among the processes, and of its log.
+pub(crate) const GATEWAY: &str = "gateway";
+/// Name of the bot.
+pub(crate) const BOT: &str = "bot";
+/// Local part of the first person's account.
+pub(crate) const OPERATOR: &str = "operator";
+
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// What to raise.
+pub(crate) struct Plan {
+    /// Database and homeserver.
+    pub(crate) stack: StackSettings,
+    /// What the configuration says; tenant and log are taken over.
+    pub(crate) base: Settings,
+    /// Put before the local parts of bot and operator, where other fleets share the homeserver.
+    pub(crate) prefix: String,
+}
+
+/// A fleet that runs.
+pub(crate) struct Fleet {
+    /// The processes.
+    pub(crate) stack: Stack,
+    /// What bot and gateway were told; written to `fleet.toml` in the data folder.
+    pub(crate) settings: Settings,
+    /// That file.
+    pub(crate) config: PathBuf,
+    /// The operator's account.
+    pub(crate) operator: Session,
+    /// The file with the operator's password.
+    pub(crate) operator_password: PathBuf,
+}
+
+impl Fleet {
+    /// Raises it; a fleet raised before in the same folder goes on.
+    pub(crate) async fn raise(plan: Plan, report: Report) -> Result<Self, CliError> {
+        let stack = Stack::start(plan.stack, report.clone())
+            .await
+            .map_err(|e| CliError::service("the stack", &e))?;
+        match assemble(&stack, plan.base, &plan.prefix).await {
+            Ok((settings, config, operator, operator_password)) => Ok(Self {
+                stack,
+                settings,
+                config,
+                operator,
+                operator_password,
+            }),
+            Err(error) => {
+                stack.stop().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// The homeserver's account endpoints and what lets us make accounts.
+    pub(crate) fn accounts(&self) -> Result<(Accounts, Registration), CliError> {
+        accounts(&self.stack)
+    }
+
+    /// Stops everything, the last started first.
+    pub(crate) async fn stop(self) -> DataFolder {
+        self.stack.stop().await
+    }
+}
+
+fn accounts(stack: &Stack) -> Result<(Accounts, Registration), CliError> {
+    let homeserver = stack.homeserver();
+    let registration = homeserver
+        .registration
+        .clone()
+        .ok_or(settings::SettingsError::missing(
+            "homeserver.registration_token_file",
+        ))?;
+    Ok((Accounts::new(homeserver.url.clone())?, registration))
+}
+
+type Assembled = (Settings, PathBuf, Session, PathBuf);
+
+async fn assemble(stack: &Stack, base: Settings, prefix: &str) -> Result<Assembled, CliError> {
+    let folder = stack.folder();
+    let (accounts, registration) = accounts(stack)?;
+    let operator_name = format!("{prefix}{OPERATOR}");
+    let password = folder
+        .secret("operator-password")
+        .map_err(|e| CliError::service("the data folder", &e))?;
+    let device = "FLEETUP";
+    let operator = accounts
+        .ensure_account(
+            &registration,
+            &operator_name,
+            &password,
+            Some(device),
+            "fleet up",
+        )
+        .await?;
+    let settings = settle(stack, base, prefix, &registration, &operator).await?;
+    gateway::init(&settings).await?;
+    let config = folder.path().join(settings::FILE);
+    std::fs::write(&config, settings.shown()?).map_err(|e| CliError::file(&config, e))?;
+    let gateway_ready = ready(settings.gateway.listen)?;
+    stack
+        .run(service(GATEWAY, &config, gateway_ready)?)
+        .await
+        .map_err(|e| CliError::service("the gateway", &e))?;
+    let bot = settings
+        .bot
+        .listen
+        .unwrap_or(SocketAddr::new(LOOPBACK, DEFAULT_PORT + 1));
+    stack
+        .run(service(BOT, &config, ready(bot)?)?)
+        .await
+        .map_err(|e| CliError::service("the bot", &e))?;
+    Ok((
+        settings,
+        config,
+        operator,
+        secret_path(folder, "operator-password")?,
+    ))
+}
+
+/// What bot and gateway are told, with every secret in a file of its own.
+async fn settle(
+    stack: &Stack,
+    mut settings: Settings,
+    prefix: &str,
+    registration: &Registration,
+    operator: &Session,
+) -> Result<Settings, CliError> {
+    let folder = stack.folder();
+    let owner = stack.database_url().expose();
+    let app = match settings.database.app_url() {
+        Ok(url) => url.expose().to_owned(),
+        Err(settings::SettingsError::Missing { .. }) => as_app(owner)?,
+        Err(error) => return Err(error.into()),
+    };
+    settings.database = settings::Database {
+        url_file: Some(store(folder, "database-url", &app)?),
+        owner_url_file: Some(store(folder, "database-owner-url", owner)?),
+        pool_size: settings.database.pool_size,
+        ..Default::default()
+    };
+    let port = folder
+        .port(GATEWAY, LOOPBACK, None, DEFAULT_PORT)
+        .await
+        .map_err(|e| CliError::service("the data folder", &e))?;
+    settings.gateway.listen = SocketAddr::new(LOOPBACK, port);
+    settings.gateway.url = address(settings.gateway.listen)?;
+    let server_name = operator
+        .user_id
+        .split_once(':')
+        .map(|(_, name)| name.to_owned());
+    settings.homeserver = settings::Homeserver {
+        url: Some(stack.homeserver().url.clone()),
+        server_name,
+        ..Default::default()
+    };
+    match registration {
+        Registration::SharedSecret { secret, .. } => {
+            settings.homeserver.shared_secret_file =
+                Some(store(folder, "homeserver-shared-secret", secret.expose())?);
+        }
+        Registration::Token(token) => {
+            settings.homeserver.registration_token_file = Some(store(
+                folder,
+                "homeserver-registration-token",
+                token.expose(),
+            )?);
+        }
+    }
+    let bot_port = folder
+        .port(BOT, LOOPBACK, None, DEFAULT_PORT + 1)
+        .await
+        .map_err(|e| CliError::service("the data folder", &e))?;
+    folder
+        .secret("bot-password")
+        .map_err(|e| CliError::service("the data folder", &e))?;
+    settings.bot = settings::Bot {
+        localpart: format!("{prefix}{}", settings.bot.localpart),
+        password: None,
+        password_file: Some(secret_path(folder, "bot-password")?),
+        store: folder.bot(),
+        token: None,
+        token_file: Some(secret_path(folder, "bot-token")?),
+        listen: Some(SocketAddr::new(LOOPBACK, bot_port)),
+        ..settings.bot
+    };
+    let user_id = operator
+        .user_id
+        .parse()
+        .map_err(|e| CliError::Internal(format!("{}: {e}", operator.user_id)))?;
+    settings.operator = settings::Operator {
+        user_id: Some(user_id),
+        token: None,
+        token_file: Some(secret_path(folder, "operator-token")?),
+    };
+    Ok(settings)
+}
+
+/// The owner's address with the role that owns nothing.
+fn as_app(owner: &str) -> Result<String, CliError> {
+    let mut url: Url = owner
+        .parse()
+        .map_err(|_| CliError::Internal("the database's address is no URL".into()))?;
+    url.set_username("fleet_app")
+        .map_err(|()| CliError::Internal("the database's address has no user".into()))?;
+    Ok(url.into())
+}
+
+fn store(folder: &DataFolder, name: &str, text: &str) -> Result<PathBuf, CliError> {
+    folder
+        .store_secret(name, &Secret::new(text))
+        .map_err(|e| CliError::service("the data folder", &e))?;
+    secret_path(folder, name)
+}
+
+fn secret_path(folder: &DataFolder, name: &str) -> Result<PathBuf, CliError> {
+    folder
+        .secret_file(name)
+        .map_err(|e| CliError::service("the data folder", &e))
+}
+
+fn address(at: SocketAddr) -> Result<Url, CliError> {
+    format!("http://{at}")
+        .parse()
+        .map_err(|e| CliError::Internal(format!("{at} is no address: {e}")))
+}
+
+fn ready(at: SocketAddr) -> Result<Url, CliError> {
+    Ok(address(at)?
+        .join("/ready")
+        .map_err(|e| CliError::Internal(format!("{at} is no address: {e}")))?)
+}
+
+/// This program as a service. It gets nothing of our environment but what a process needs: the
+/// configuration is in the file.
+fn service(name: &str, config: &Path, ready_url: Url) -> Result<ServiceSpec, CliError> {
+    let program = std::env::current_exe().map_err(|e| CliError::file("the running program", e))?;
+    let mut child = ChildSpec::new(program).args([
+        name.into(),
+        "--config".into(),
+        config.as_os_str().to_owned(),
+    ]);
+    child.inherit_env = false;
+    for variable in [
+        "PATH",
+        "HOME",
+        "TMPDIR",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+        "RUST_BACKTRACE",
+    ] {
+        if let Some(value) = std::env::var_os(variable) {
+            child = child.env(variable, value);
+        }
+    }
+    Ok(ServiceSpec {
+        name: name.to_owned(),
+        child,
+        ready_url,
+    })
+}
+
+/// A secret of the configuration as the homeserver's crate wants it.
+pub(crate) fn secret(text: &SecretText) -> Secret {
+    Secret::new(text.expose())
+}
