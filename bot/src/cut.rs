@@ -43,14 +43,9 @@ pub(crate) fn cut(content: &Value) -> Option<Value> {
 
 /// Whole lines up to the limit, and how many are missing.
 fn cut_text(text: &str) -> String {
-    let room = BODY - 120;
-    if text.len() <= room {
+    let Some(end) = fitting(text, BODY - 120) else {
         return text.to_owned();
-    }
-    let mut end = room;
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
+    };
     let head = text.get(..end).unwrap_or_default();
     let head = head
         .rfind('\n')
@@ -66,6 +61,19 @@ fn cut_text(text: &str) -> String {
     format!(
         "{head}\n… {more} more {lines}; use a narrower command, or the same with `fleet … --json` in a shell."
     )
+}
+
+/// How much of a text takes at most `room` bytes as JSON, where a line break takes two; none if all.
+fn fitting(text: &str, room: usize) -> Option<usize> {
+    let mut taken = 0;
+    text.char_indices().find_map(|(at, c)| {
+        taken += match c {
+            '"' | '\\' | '\n' | '\r' | '\t' => 2,
+            c if c.is_control() => 6,
+            c => c.len_utf8(),
+        };
+        (taken > room).then_some(at)
+    })
 }
 
 #[cfg(test)]

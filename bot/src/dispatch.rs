@@ -21,7 +21,8 @@ pub(crate) struct Dispatch {
     claims: Claims,
     pace: Pace,
     settler: Settler,
-    rooms: Arc<Mutex<HashMap<String, mpsc::Sender<OutboxRow>>>>,
+    /// None once the bot ends.
+    rooms: Arc<Mutex<Option<HashMap<String, mpsc::Sender<OutboxRow>>>>>,
 }
 
 impl Dispatch {
@@ -31,7 +32,7 @@ impl Dispatch {
             claims,
             pace: Pace::open(),
             settler,
-            rooms: Arc::default(),
+            rooms: Arc::new(Mutex::new(Some(HashMap::new()))),
         }
     }
 
@@ -54,10 +55,12 @@ impl Dispatch {
         let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
         for row in rows {
             let id = row.id;
-            let queue = rooms
-                .entry(row.room_id.clone())
-                .or_insert_with(|| self.start(context, &row.room_id));
-            if queue.try_send(row).is_err() {
+            let queue = rooms.as_mut().map(|rooms| {
+                rooms
+                    .entry(row.room_id.clone())
+                    .or_insert_with(|| self.start(context, &row.room_id))
+            });
+            if queue.is_none_or(|queue| queue.try_send(row).is_err()) {
                 self.claims.give_back(id);
             }
         }
@@ -77,11 +80,8 @@ impl Dispatch {
         queue
     }
 
-    /// Lets the senders end when their queues are empty.
+    /// Lets the senders end when their queues are empty, and starts no other.
     pub(crate) fn close(&self) {
-        self.rooms
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        *self.rooms.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }

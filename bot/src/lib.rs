@@ -33,6 +33,8 @@ mod settle;
 mod standin;
 mod submission;
 mod sync;
+#[cfg(test)]
+mod tests;
 mod understanding;
 mod verdict;
 mod worker;

@@ -56,6 +56,9 @@ pub(crate) fn refusal_of(error: &HttpError) -> Refusal {
 pub(crate) fn refusal(error: &matrix_sdk::Error) -> Refusal {
     match error {
         matrix_sdk::Error::Http(http) => refusal_of(http),
+        // The SDK knows without asking that the bot is not in the room.
+        matrix_sdk::Error::WrongRoomState(state) => Refusal::Forbidden(state.to_string()),
+        matrix_sdk::Error::SerdeJson(json) => Refusal::Final(json.to_string()),
         other => Refusal::Passing(other.to_string()),
     }
 }

@@ -54,8 +54,8 @@ pub(crate) struct Housekeeper {
     marked: mpsc::Sender<Marked>,
     health: Health,
     unread: BTreeSet<OwnedRoomId>,
-    /// The plan as it was when all of it was done, without marks, and when to compare again.
-    done: Option<Rooms>,
+    /// The plan as it was compared last, without marks, and when to compare again.
+    compared: Option<Rooms>,
     compare_at: Instant,
 }
 
@@ -73,7 +73,7 @@ impl Housekeeper {
             marked,
             health,
             unread,
-            done: None,
+            compared: None,
             compare_at,
         }
     }
@@ -124,16 +124,13 @@ impl Housekeeper {
         }
         self.follow(&rooms).await?;
         let plan = without_marks(&rooms);
-        if self.done.as_ref() == Some(&plan) && Instant::now() < self.compare_at {
-            return Ok(());
-        }
-        if self.done.is_none() && Instant::now() < self.compare_at && self.health.rooms_are_made() {
+        if self.compared.as_ref() == Some(&plan) && Instant::now() < self.compare_at {
             return Ok(());
         }
         let whole = make::all(&self.context, &rooms).await?;
         self.health.note_rooms();
         self.compare_at = Instant::now() + if whole { COMPARE } else { AGAIN };
-        self.done = whole.then_some(plan);
+        self.compared = Some(plan);
         Ok(())
     }
 
@@ -209,7 +206,7 @@ impl Housekeeper {
                 Some(old.to_string()),
             )
             .await?;
-            self.done = None;
+            self.compared = None;
         }
         Ok(())
     }

@@ -27,6 +27,14 @@ use crate::settle::Settler;
 /// Longest pause between tries of one row.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
+/// Whether a row is ready to be sent.
+enum Prepared {
+    Send,
+    /// It is in the room already, under this event id.
+    Found(String),
+    Stopped,
+}
+
 /// The sender of one room.
 pub(crate) struct Sender {
     context: Context,
@@ -94,8 +102,10 @@ impl Sender {
                 }));
             }
         };
-        if let Some(found) = self.prepare(&room, row, &outgoing).await? {
-            return Ok(Some(found));
+        match self.prepare(&room, row, &outgoing).await? {
+            Prepared::Send => {}
+            Prepared::Found(event_id) => return Ok(Some(Settlement::Sent { event_id })),
+            Prepared::Stopped => return Ok(None),
         }
         let (mut backoff, mut shortened) = (Backoff::up_to(LONGEST_PAUSE), false);
         loop {
@@ -146,33 +156,36 @@ impl Sender {
         }
     }
 
-    /// What must happen before the first send; the settlement when the row is in the room already.
+    /// What must happen before the first send.
     async fn prepare(
         &self,
         room: &Room,
         row: &OutboxRow,
         outgoing: &Outgoing,
-    ) -> Result<Option<Settlement>, BotError> {
+    ) -> Result<Prepared, BotError> {
         let rule = before(
             row.attempt.as_ref(),
             &self.context.device,
             self.context.now(),
         );
         if rule == Before::Nothing {
-            return Ok(None);
+            return Ok(Prepared::Send);
         }
         if rule == Before::Look
             && let Some(event_id) = found::find(&self.context, room, row, outgoing).await?
         {
             self.context.counters.add(Counter::Found, 1);
-            return Ok(Some(Settlement::Sent { event_id }));
+            return Ok(Prepared::Found(event_id));
         }
-        self.note_attempt(row).await?;
-        Ok(None)
+        Ok(if self.note_attempt(row).await? {
+            Prepared::Send
+        } else {
+            Prepared::Stopped
+        })
     }
 
-    /// Stores that this device tries the row, before it does.
-    async fn note_attempt(&self, row: &OutboxRow) -> Result<(), BotError> {
+    /// Stores that this device tries the row, before it does. False when stopped before.
+    async fn note_attempt(&self, row: &OutboxRow) -> Result<bool, BotError> {
         let mut backoff = Backoff::up_to(LONGEST_PAUSE);
         loop {
             let body = Attempts {
@@ -181,10 +194,20 @@ impl Sender {
                 rows: vec![row.id],
             };
             match self.context.gateway.attempts(&body).await {
-                Ok(()) => return Ok(()),
+                Ok(()) => return Ok(true),
                 Err(error) => fatal(&self.context, error, "noting an attempt")?,
             }
-            tokio::time::sleep(backoff.pause()).await;
+            let pause = tokio::time::sleep(backoff.pause());
+            if self
+                .context
+                .crew
+                .stop
+                .run_until_cancelled(pause)
+                .await
+                .is_none()
+            {
+                return Ok(false);
+            }
         }
     }
 

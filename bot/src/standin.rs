@@ -1,8 +1,9 @@
 //! Stand-in for the bridge until it exists.
 pub(crate) mod inbound {
-    use fleet_protocol::Timestamp;
-    use fleet_protocol::envelope::{Envelope, Provenance};
+    use fleet_protocol::envelope::{Body, Envelope, Provenance};
+    use fleet_protocol::problem::Code;
     use fleet_protocol::scalar::UserId;
+    use fleet_protocol::{Problem, Timestamp};
     pub(crate) struct Incoming {
         pub(crate) room_id: String,
         pub(crate) event_id: String,
@@ -29,12 +30,39 @@ pub(crate) mod inbound {
         Submit(Box<Envelope>),
         Skip,
     }
-    pub(crate) fn read(_: &Incoming, _: &Limits) -> Reading {
-        Reading::Skip
+    pub(crate) fn read(i: &Incoming, limits: &Limits) -> Reading {
+        let line = i
+            .content
+            .get("body")
+            .and_then(|b| b.as_str())
+            .unwrap_or_default();
+        let (Ok(sender), true) = (i.sender.parse::<UserId>(), line.starts_with('!')) else {
+            return Reading::Skip;
+        };
+        if sender == limits.bot
+            || i.event_type != "m.room.message"
+            || i.state_key.is_some()
+            || i.redacts.is_some()
+        {
+            return Reading::Skip;
+        }
+        let _ = (&i.room_id, limits.now);
+        Reading::Submit(Box::new(Envelope {
+            key: i.event_id.clone(),
+            sender,
+            joined: i.joined,
+            power_level: i.power_level,
+            origin_ts: Timestamp::from_millis(i.origin_ts),
+            provenance: i.provenance,
+            digest: "0".repeat(64),
+            context: Default::default(),
+            body: Body::Refused(Problem::new(Code::UnknownCommand, line)),
+        }))
     }
 }
 pub(crate) mod outbound {
-    use fleet_protocol::outbox::OutboxRow;
+    use fleet_protocol::outbox::{OutboxRow, Post, Relation, Target};
+    use serde_json::json;
     pub(crate) enum Outgoing {
         Send {
             event_type: String,
@@ -50,9 +78,24 @@ pub(crate) mod outbound {
         },
     }
     pub(crate) fn render(row: &OutboxRow) -> Result<Outgoing, std::fmt::Error> {
-        Ok(Outgoing::Pin {
-            event_id: row.room_id.clone(),
-            pinned: true,
+        let target = match row.relation.as_ref().map(Relation::target) {
+            Some(Target::Event(id)) => id.clone(),
+            _ => String::new(),
+        };
+        Ok(match &row.post {
+            Post::Redaction { reason } => Outgoing::Redact {
+                event_id: target,
+                reason: reason.clone(),
+            },
+            Post::Pin { pinned } => Outgoing::Pin {
+                event_id: target,
+                pinned: *pinned,
+            },
+            Post::Message(m) => Outgoing::Send {
+                event_type: "m.room.message".into(),
+                content: json!({ "body": m.document.plain(), "dev.mosaicstack.fleet": { "row": row.id.to_string() } }),
+            },
+            _ => return Err(std::fmt::Error),
         })
     }
 }

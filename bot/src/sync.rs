@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use matrix_sdk::Client;
 use matrix_sdk::config::SyncSettings;
 use matrix_sdk::ruma::api::client::filter::{
     Filter as EventFilter, FilterDefinition, RoomEventFilter,
@@ -39,6 +40,9 @@ const SHORT: Duration = Duration::from_millis(1_500);
 const ACTIVE: Duration = Duration::from_secs(30);
 /// Longest pause after a failed request.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// How long the homeserver may take to say what it is.
+const HINT: Duration = Duration::from_secs(2);
 
 /// The loop.
 pub(crate) struct Sync {
@@ -82,6 +86,13 @@ impl Sync {
     /// [`BotError::SignedOut`].
     pub(crate) async fn run(mut self) -> Result<(), BotError> {
         let stop = self.context.crew.stop.clone();
+        if stop
+            .run_until_cancelled(skips_events(&self.context.client))
+            .await
+            == Some(true)
+        {
+            self.context.note_fitful();
+        }
         let mut timeout = Duration::ZERO;
         let mut backoff = Backoff::up_to(LONGEST_PAUSE);
         let mut is_first = true;
@@ -237,4 +248,24 @@ fn filter() -> Filter {
     definition.room.timeline = timeline;
     definition.room.ephemeral = RoomEventFilter::ignore_all();
     Filter::FilterDefinition(definition)
+}
+
+/// Whether the homeserver names itself as one whose sync may skip events (Conduit and its kin). It
+/// need not answer: the readers find out by themselves, only later.
+async fn skips_events(client: &Client) -> bool {
+    let Ok(url) = client.homeserver().join("/_matrix/federation/v1/version") else {
+        return false;
+    };
+    let ask = async {
+        let answer = client.http_client().get(url).send().await?;
+        answer.text().await
+    };
+    match tokio::time::timeout(HINT, ask).await {
+        Ok(Ok(text)) => text.to_ascii_lowercase().contains("condu"),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "the homeserver does not say what it is");
+            false
+        }
+        Err(_) => false,
+    }
 }

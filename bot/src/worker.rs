@@ -35,6 +35,9 @@ const QUIET: Duration = Duration::from_secs(60);
 /// How long after its last event a room is active.
 const ACTIVE: Duration = Duration::from_secs(30);
 
+/// Timelines called limited in a row that were not, after which sync is not trusted.
+const NEEDLESS: u8 = 2;
+
 /// A batch of sync.
 #[derive(Debug)]
 pub(crate) struct Batch {
@@ -71,6 +74,7 @@ impl Reader {
             inbox,
             dropped: Arc::clone(&dropped),
             pending: VecDeque::new(),
+            needless: 0,
             last_event: now,
             reconcile_at: now,
             mark_at: now + QUIET,
@@ -104,6 +108,8 @@ struct Worker {
     inbox: mpsc::Receiver<Batch>,
     dropped: Arc<AtomicBool>,
     pending: VecDeque<New>,
+    /// Timelines in a row that were called limited and were not.
+    needless: u8,
     last_event: Instant,
     reconcile_at: Instant,
     mark_at: Instant,
@@ -166,13 +172,27 @@ impl Worker {
             .take(read, !batch.limited, self.context.user.as_str())
         {
             Taken::Joined(new) => {
-                if batch.limited && !batch.events.is_empty() {
-                    self.context.note_fitful();
-                }
+                self.judge(batch.limited, batch.events.len());
                 self.queue(new);
                 Ok(true)
             }
             Taken::Gap => self.recover().await,
+        }
+    }
+
+    /// A timeline that is called limited although nothing is missing says nothing about gaps. Once
+    /// it may be chance (this reader had read ahead); again and again it is the homeserver's way.
+    fn judge(&mut self, limited: bool, len: usize) {
+        if len == 0 {
+            return;
+        }
+        self.needless = if limited {
+            self.needless.saturating_add(1)
+        } else {
+            0
+        };
+        if self.needless >= NEEDLESS {
+            self.context.note_fitful();
         }
     }
 

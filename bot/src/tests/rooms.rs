@@ -1,0 +1,246 @@
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use wiremock::ResponseTemplate;
+
+use super::world::{OWN, ROOM, World, matrix_error, mock, ok, room_state};
+use crate::rooms::{Errand, Housekeeper};
+
+fn plan(key: &str, room_id: Option<&str>) -> Value {
+    let mut plan =
+        json!({ "key": key, "name": key, "topic": "about", "alias": format!("fleet-{key}") });
+    if let Some(id) = room_id {
+        plan["room_id"] = id.into();
+    }
+    plan
+}
+
+fn plans(space: Value, rooms: Vec<Value>) -> ResponseTemplate {
+    ok(json!({
+        "tenant": "acme", "space": space, "rooms": rooms, "others": [],
+        "members": [{ "user": "@ann:example.org", "power_level": 100 }]
+    }))
+}
+
+fn keep(world: &World) -> (mpsc::Sender<Errand>, mpsc::Receiver<crate::rooms::Marked>) {
+    let (errands, errand_box) = mpsc::channel(8);
+    let (marked, marks) = mpsc::channel(8);
+    let keeper = Housekeeper::new(
+        world.context.clone(),
+        errand_box,
+        marked,
+        world.health.clone(),
+    );
+    world.context.crew.spawn("housekeeper", keeper.run());
+    (errands, marks)
+}
+
+#[tokio::test]
+async fn a_missing_space_is_made_private_and_bound_with_the_bots_join_as_mark() {
+    let world = World::new().await;
+    let _rooms = mock(
+        &world.gateway,
+        "GET",
+        "/v1/rooms",
+        vec![plans(plan("space", None), vec![])],
+    )
+    .await;
+    let unknown = matrix_error(404, "M_NOT_FOUND");
+    let _alias = mock(
+        &world.homeserver,
+        "GET",
+        "/_matrix/client/v3/directory/room/.*",
+        vec![unknown],
+    )
+    .await;
+    let made = ok(json!({ "room_id": "!new:example.org" }));
+    let mut makes = mock(
+        &world.homeserver,
+        "POST",
+        "/_matrix/client/v3/createRoom",
+        vec![made],
+    )
+    .await;
+    let state = ok(room_state().into());
+    let _state = mock(
+        &world.homeserver,
+        "GET",
+        "/_matrix/client/v3/rooms/.*/state",
+        vec![state],
+    )
+    .await;
+    let set = ok(json!({ "event_id": "$s" }));
+    let _sets = mock(
+        &world.homeserver,
+        "PUT",
+        "/_matrix/client/v3/rooms/.*/state/.*",
+        vec![set],
+    )
+    .await;
+    let mut binds = mock(
+        &world.gateway,
+        "PUT",
+        "/v1/rooms/.*",
+        vec![ResponseTemplate::new(204)],
+    )
+    .await;
+    let _keeper = keep(&world);
+
+    let make = makes.body().await;
+    assert_eq!(
+        make["creation_content"],
+        json!({ "m.federate": false, "type": "m.space" })
+    );
+    assert_eq!(
+        (&make["preset"], &make["room_alias_name"]),
+        (&json!("private_chat"), &json!("fleet-space"))
+    );
+    let bind = binds.body().await;
+    assert_eq!(
+        (&bind["key"], &bind["mark"]["event_id"]),
+        (&json!("space"), &json!(format!("$m.room.member{OWN}")))
+    );
+    assert_eq!(bind["lease"]["epoch"], 3);
+}
+
+#[tokio::test]
+async fn without_the_right_to_make_rooms_people_are_told_and_the_bot_goes_on() {
+    let world = World::new().await;
+    let mut asked = mock(
+        &world.gateway,
+        "GET",
+        "/v1/rooms",
+        vec![plans(plan("space", None), vec![])],
+    )
+    .await;
+    let unknown = matrix_error(404, "M_NOT_FOUND");
+    let _alias = mock(
+        &world.homeserver,
+        "GET",
+        "/_matrix/client/v3/directory/room/.*",
+        vec![unknown],
+    )
+    .await;
+    let refused = matrix_error(403, "M_FORBIDDEN");
+    let _makes = mock(
+        &world.homeserver,
+        "POST",
+        "/_matrix/client/v3/createRoom",
+        vec![refused],
+    )
+    .await;
+    let mut incidents = mock(
+        &world.gateway,
+        "POST",
+        "/v1/incidents",
+        vec![ResponseTemplate::new(204)],
+    )
+    .await;
+    let (errands, _marks) = keep(&world);
+
+    let incident = incidents.body().await;
+    assert_eq!(incident["rule"], "room.not_mended");
+    assert!(
+        incident["detail"].as_str().unwrap().contains("M_FORBIDDEN"),
+        "{incident}"
+    );
+    asked.next().await;
+    errands.send(Errand::Invited).await.unwrap();
+    asked.next().await;
+}
+
+#[tokio::test]
+async fn an_unread_room_without_a_plan_is_bound_without_key_and_greeted() {
+    let world = World::new().await;
+    let _rooms = mock(
+        &world.gateway,
+        "GET",
+        "/v1/rooms",
+        vec![plans(plan("space", None), vec![])],
+    )
+    .await;
+    let broken = matrix_error(502, "M_UNKNOWN");
+    let _alias = mock(
+        &world.homeserver,
+        "GET",
+        "/_matrix/client/v3/directory/room/.*",
+        vec![broken],
+    )
+    .await;
+    let state = ok(room_state().into());
+    let _state = mock(
+        &world.homeserver,
+        "GET",
+        "/_matrix/client/v3/rooms/.*/state",
+        vec![state],
+    )
+    .await;
+    let mut binds = mock(
+        &world.gateway,
+        "PUT",
+        "/v1/rooms/.*",
+        vec![ResponseTemplate::new(204)],
+    )
+    .await;
+    let hello = ok(json!({ "event_id": "$hello" }));
+    let mut sends = mock(
+        &world.homeserver,
+        "PUT",
+        "/_matrix/client/v3/rooms/.*/send/m.room.message/hello",
+        vec![hello],
+    )
+    .await;
+    let (errands, mut marks) = keep(&world);
+
+    errands
+        .send(Errand::Unread(ROOM.try_into().unwrap()))
+        .await
+        .unwrap();
+    let marked = marks.recv().await.unwrap();
+    assert_eq!(
+        (marked.room.as_str(), marked.mark.event_id),
+        (ROOM, format!("$m.room.member{OWN}"))
+    );
+    assert!(binds.body().await.get("key").is_none_or(Value::is_null));
+    assert!(
+        sends.body().await["body"]
+            .as_str()
+            .unwrap()
+            .contains("!help")
+    );
+}
+
+#[tokio::test]
+async fn a_known_room_is_read_from_its_mark() {
+    let world = World::new().await;
+    let mut lobby = plan("lobby", Some(ROOM));
+    lobby["mark"] = json!({ "event_id": "$m", "read_up_to": "2027-01-15T08:00:00Z" });
+    let _rooms = mock(
+        &world.gateway,
+        "GET",
+        "/v1/rooms",
+        vec![plans(plan("space", None), vec![lobby])],
+    )
+    .await;
+    let broken = matrix_error(502, "M_UNKNOWN");
+    let _alias = mock(
+        &world.homeserver,
+        "GET",
+        "/_matrix/client/v3/directory/room/.*",
+        vec![broken],
+    )
+    .await;
+    let mut binds = mock(
+        &world.gateway,
+        "PUT",
+        "/v1/rooms/.*",
+        vec![ResponseTemplate::new(204)],
+    )
+    .await;
+    let (errands, mut marks) = keep(&world);
+    errands
+        .send(Errand::Unread(ROOM.try_into().unwrap()))
+        .await
+        .unwrap();
+    assert_eq!(marks.recv().await.unwrap().mark.event_id, "$m");
+    assert_eq!(binds.left(), 0, "a mark is never set back");
+}
