@@ -136,7 +136,7 @@ GRANT SELECT, INSERT ON fleet.decisions TO fleet_app;
 
 -- Proposals whose time has come, and whose room has been read up to that time, or which waited for
 -- that for ten minutes. The caller looks again under the proposal's lock.
-CREATE FUNCTION fleet.due_proposals(p_now timestamptz, p_limit integer) RETURNS TABLE (tenant_id text, id uuid)
+CREATE FUNCTION fleet.due_proposals(p_now timestamptz, p_limit integer) RETURNS TABLE (tenant_id text, proposal_id uuid)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     SELECT p.tenant_id, p.id FROM fleet.proposals p
     JOIN fleet.rooms r ON r.tenant_id = p.tenant_id AND r.id = p.room
