@@ -68,37 +68,6 @@ pub(crate) async fn windows(
     Ok(views)
 }
 
-/// What a task was granted and what it has cost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TaskTotals {
-    /// Tokens granted to the attempt; none where no limit governs it.
-    pub(crate) granted: Option<i64>,
-    /// Tokens of the task in all.
-    pub(crate) actual: i64,
-}
-
-/// Reads what an attempt was granted and what its task has cost so far.
-pub(crate) async fn task_totals(
-    exec: &mut Exec<'_>,
-    task: Uuid,
-    attempt: i32,
-) -> Result<TaskTotals, Stop> {
-    let row = sqlx::query!(
-        r#"SELECT (SELECT max(granted) FROM fleet.holds WHERE tenant_id = $1 AND task_id = $2 AND attempt = $3) AS granted,
-                  (SELECT coalesce(sum(added_tokens), 0)::bigint FROM fleet.spend_reports
-                   WHERE tenant_id = $1 AND task_id = $2) AS "actual!""#,
-        exec.tenant.as_str(),
-        task,
-        attempt
-    )
-    .fetch_one(&mut *exec.tx)
-    .await?;
-    Ok(TaskTotals {
-        granted: row.granted,
-        actual: row.actual,
-    })
-}
-
 /// The series a command means: the named one, or the only one. None when there is none.
 fn the_one(
     provider: &Name,

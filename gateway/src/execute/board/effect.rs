@@ -1,0 +1,206 @@
+//! Effects: what may run when a proposal passes, in words, and run.
+
+use fleet_policy::board::may_run;
+use fleet_protocol::ids::Ref;
+use fleet_protocol::problem::Code;
+use fleet_protocol::verbs::board::{Effect, ProposalKind};
+use fleet_protocol::verbs::member::GrantRole;
+use fleet_protocol::{Command, Moment, Problem, Reply};
+
+use crate::db;
+use crate::execute::budget::words::{amount, noun, until};
+use crate::execute::{Actor, Exec, Place, Stop, command};
+
+/// Checks that a kind may run an effect, and fixes what it refers to: ids and instants mean at the
+/// end what they mean now.
+pub(super) async fn fix(
+    exec: &mut Exec<'_>,
+    kind: ProposalKind,
+    effect: &Effect,
+) -> Result<Effect, Stop> {
+    if !may_run(kind, effect) {
+        let verb = effect.0.name();
+        let allowed = ProposalKind::ALL
+            .iter()
+            .find(|k| may_run(**k, effect))
+            .map_or_else(
+                || "no proposal may run it".to_owned(),
+                |k| format!("propose it with --kind {k}"),
+            );
+        return Err(Problem::new(
+            Code::BadEffect,
+            format!("a proposal of kind {kind} may not run \"{verb}\""),
+        )
+        .remedy(allowed)
+        .into());
+    }
+    let mut command = (*effect.0).clone();
+    match &mut command {
+        Command::BudgetSet(set) => {
+            if let Some(moment) = &mut set.reset_at {
+                *moment = fixed(exec, moment)?;
+            }
+        }
+        Command::BudgetReset(reset) => reset.reset_at = fixed(exec, &reset.reset_at)?,
+        Command::MissionClose(close) => close.mission = Ref::id(exec.resolve(close.mission).await?),
+        Command::TaskAdd(add) => {
+            if let Some(mission) = &mut add.mission {
+                *mission = Ref::id(exec.resolve(*mission).await?);
+            }
+            for task in &mut add.depends_on {
+                *task = Ref::id(exec.resolve(*task).await?);
+            }
+        }
+        _ => {}
+    }
+    Ok(Effect(Box::new(command)))
+}
+
+fn fixed(exec: &Exec<'_>, moment: &Moment) -> Result<Moment, Problem> {
+    let at = moment
+        .resolve(exec.now, exec.zone)
+        .map_err(|e| Problem::new(Code::BadEffect, format!("the effect's --reset-at {e}")))?;
+    Ok(Moment::At(at.0))
+}
+
+/// What an effect does, with names and amounts.
+pub(super) fn in_words(exec: &Exec<'_>, effect: &Effect) -> String {
+    let when = |moment: &Moment| match moment.resolve(exec.now, exec.zone) {
+        Ok(at) => until(at, exec.now, exec.zone),
+        Err(_) => moment.to_string(),
+    };
+    match &*effect.0 {
+        Command::Pause(p) => {
+            let reason = p
+                .reason
+                .as_ref()
+                .map_or_else(String::new, |r| format!(" ({r})"));
+            format!("Pauses the fleet: no new claim or dispatch{reason}.")
+        }
+        Command::Resume(_) => "Lets work go on after the pause.".to_owned(),
+        Command::BudgetSet(s) => {
+            let window = s
+                .window
+                .as_ref()
+                .map_or_else(String::new, |w| format!(" {w}"));
+            let reset = s
+                .reset_at
+                .as_ref()
+                .map_or_else(String::new, |m| format!(", resets {}", when(m)));
+            format!(
+                "Sets the limit of {}{window} to {} {}{reset}.",
+                s.provider,
+                amount(s.limit.get()),
+                noun(s.unit)
+            )
+        }
+        Command::BudgetReset(r) => {
+            let window = r
+                .window
+                .as_ref()
+                .map_or_else(String::new, |w| format!(" {w}"));
+            format!(
+                "Ends the present window of {}{window} {}.",
+                r.provider,
+                when(&r.reset_at)
+            )
+        }
+        Command::MemberAdd(m) => {
+            format!(
+                "Lets {} into the fleet as {}.",
+                m.user,
+                m.role.unwrap_or(GrantRole::Member)
+            )
+        }
+        Command::MemberGrant(m) => format!("Grants {} the role {}.", m.user, m.role),
+        Command::MemberRevoke(m) => match m.role {
+            Some(role) => format!("Takes the role {role} from {}.", m.user),
+            None => format!("Takes every role from {}.", m.user),
+        },
+        Command::MissionNew(m) => format!("Opens the mission \"{}\".", m.title),
+        Command::MissionClose(_) => "Closes the mission.".to_owned(),
+        Command::TaskAdd(t) => format!("Adds the task \"{}\".", t.title),
+        other => format!("Runs \"{}\".", other.name()),
+    }
+}
+
+/// Who an effect runs as: the board, by the proposal whose decision it is.
+fn board(proposal: &str) -> Actor {
+    Actor {
+        principal: format!("board:{proposal}"),
+        user: None,
+        roles: vec![GrantRole::Operator],
+        agent: None,
+        lease: None,
+        identity: None,
+        power_level: None,
+    }
+}
+
+/// Runs an effect in a savepoint as the board. A refusal of the domain, and a fault that another try
+/// would not mend, undo the effect alone and are the answer; a fault that another try may mend is an
+/// error, and the whole close is tried again.
+pub(super) async fn run(
+    exec: &mut Exec<'_>,
+    proposal: &str,
+    effect: &Effect,
+) -> Result<Result<Reply, Problem>, Stop> {
+    attempt(exec, proposal, effect, true).await
+}
+
+/// Tries what an effect would do now, and undoes it.
+pub(super) async fn try_out(
+    exec: &mut Exec<'_>,
+    effect: &Effect,
+) -> Result<Result<Reply, Problem>, Stop> {
+    attempt(exec, "draft", effect, false).await
+}
+
+async fn attempt(
+    exec: &mut Exec<'_>,
+    proposal: &str,
+    effect: &Effect,
+    keep: bool,
+) -> Result<Result<Reply, Problem>, Stop> {
+    sqlx::raw_sql("SAVEPOINT effect")
+        .execute(&mut *exec.tx)
+        .await?;
+    let (actor, place) = (board(proposal), Place::default());
+    let mut inner = Exec {
+        tx: &mut *exec.tx,
+        tenant: exec.tenant,
+        zone: exec.zone,
+        now: exec.now,
+        ids: exec.ids,
+        actor: &actor,
+        place: &place,
+        admission: exec.admission,
+        outbox: Vec::new(),
+        answer_subject: None,
+        keep_refused: false,
+    };
+    let ran = Box::pin(command(&mut inner, &effect.0)).await;
+    let rows = std::mem::take(&mut inner.outbox);
+    let done = match ran {
+        Ok(reply) => Ok(reply),
+        Err(Stop::Refused(problem)) => Err(*problem),
+        Err(Stop::Database(e)) if db::is_transient(&e) => return Err(e.into()),
+        Err(Stop::Database(e)) => {
+            tracing::error!(proposal, error = %e, "an effect's statement failed");
+            Err(Problem::new(
+                Code::Internal,
+                "a fault of the fleet's own kept the effect from running",
+            ))
+        }
+    };
+    let end = if keep && done.is_ok() {
+        "RELEASE SAVEPOINT effect"
+    } else {
+        "ROLLBACK TO SAVEPOINT effect; RELEASE SAVEPOINT effect"
+    };
+    sqlx::raw_sql(end).execute(&mut *exec.tx).await?;
+    if keep && done.is_ok() {
+        exec.outbox.extend(rows);
+    }
+    Ok(done)
+}
