@@ -1,0 +1,275 @@
+//! A gateway with a database of its own, and people and agents who call it over HTTP.
+
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test binary uses its part of the desk"
+)]
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use fleet_gateway::{Clock, InitSettings, Scope, Secret, Settings, TokenFile, UuidIds};
+use fleet_local::postgres::{Source, TemporaryCluster};
+use fleet_protocol::envelope::Receipt;
+use fleet_protocol::problem::Code;
+use fleet_protocol::reply::{AgentView, Changed, TaskView};
+use fleet_protocol::{Problem, Reply, Timestamp};
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+use sqlx::{Connection as _, PgConnection};
+use tokio::net::TcpListener;
+use tokio::sync::OnceCell;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// The cluster of this test process; each test has its own database in it.
+static CLUSTER: OnceCell<TemporaryCluster> = OnceCell::const_new();
+static DATABASES: AtomicU32 = AtomicU32::new(0);
+static KEYS: AtomicU32 = AtomicU32::new(0);
+
+/// People of the desk; `ana` is the first operator.
+pub const PEOPLE: &[&str] = &["ana", "ben", "mia", "vic", "out"];
+/// Agents of the desk, by the localpart of their users.
+pub const AGENTS: &[&str] = &["a1", "a2", "a3", "a4", "a5", "a6", "a7", "a8"];
+
+/// A clock that stands until it is moved.
+#[derive(Clone)]
+pub struct HandClock(Arc<Mutex<Timestamp>>);
+
+impl Clock for HandClock {
+    fn now(&self) -> Timestamp {
+        *self.0.lock().expect("the clock")
+    }
+}
+
+impl HandClock {
+    pub fn advance(&self, seconds: i64) {
+        let mut now = self.0.lock().expect("the clock");
+        *now = Timestamp(now.0.checked_add(SignedDuration::from_secs(seconds)).expect("in range"));
+    }
+}
+
+/// The gateway and its callers.
+pub struct Desk {
+    pub clock: HandClock,
+    owner_url: String,
+    base: String,
+    client: reqwest::Client,
+    tokens: BTreeMap<String, String>,
+    _stop: DropGuard,
+    _folder: tempfile::TempDir,
+}
+
+impl Desk {
+    /// A fresh fleet: `ana` operator, `ben` operator, `mia` member, `vic` viewer, `out` without a
+    /// role, the agents with the role of agents.
+    pub async fn open() -> Self {
+        let desk = Self::bare().await;
+        for (user, role) in [("ben", "operator"), ("mia", "member"), ("vic", "viewer")] {
+            desk.ok("ana", "member.add", json!({ "user": user_id(user), "role": role })).await;
+        }
+        for agent in AGENTS {
+            desk.ok("ana", "member.add", json!({ "user": user_id(agent), "role": "agent" })).await;
+        }
+        desk
+    }
+
+    /// A fleet in which only `ana` has a role.
+    pub async fn bare() -> Self {
+        let cluster = CLUSTER
+            .get_or_init(|| async {
+                TemporaryCluster::start(Source::Auto, 400, &|_| {}).await.expect("a throw-away PostgreSQL")
+            })
+            .await;
+        let database = format!("desk_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
+        let mut owner = PgConnection::connect(&cluster.owner_url()).await.expect("the owner connects");
+        let create = format!("CREATE DATABASE {database}");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(create)).execute(&mut owner).await.expect("a database");
+        let owner_url = cluster.prepared().url("fleet_owner", &database);
+        let folder = tempfile::tempdir().expect("a folder");
+        let tokens = PEOPLE
+            .iter()
+            .map(|p| (p, Scope::Operator))
+            .chain(AGENTS.iter().map(|a| (a, Scope::Agent)))
+            .map(|(name, scope)| TokenFile {
+                name: name.parse().expect("a name"),
+                scopes: vec![scope],
+                user: Some(user_id(name).parse().expect("a user")),
+                path: folder.path().join(name),
+            })
+            .collect::<Vec<_>>();
+        let init = InitSettings {
+            owner_url: Secret::new(owner_url.clone()),
+            tenant: "acme".parse().expect("a name"),
+            zone: "Europe/Berlin".to_owned(),
+            operator: Some(user_id("ana").parse().expect("a user")),
+            tokens: tokens.clone(),
+        };
+        let start: jiff::Timestamp = "2026-11-23T12:00:00Z".parse().expect("an instant");
+        let clock = HandClock(Arc::new(Mutex::new(Timestamp(start))));
+        fleet_gateway::init(&init, &clock, &UuidIds).await.expect("the register is made");
+        let tokens = tokens
+            .into_iter()
+            .map(|t| {
+                let token = std::fs::read_to_string(&t.path).expect("a token");
+                (t.name.to_string(), token.trim().to_owned())
+            })
+            .collect();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let base = format!("http://{}", listener.local_addr().expect("an address"));
+        let app_url = cluster.prepared().url("fleet_app", &database);
+        let stop = CancellationToken::new();
+        let serving = fleet_gateway::serve_on(
+            listener,
+            Settings::new(Secret::new(app_url)),
+            clock.clone(),
+            UuidIds,
+            stop.clone(),
+        );
+        #[expect(clippy::disallowed_methods, reason = "the gateway ends with the test's runtime")]
+        drop(tokio::spawn(async move { serving.await.expect("the gateway serves") }));
+        Self {
+            clock,
+            owner_url,
+            base,
+            client: reqwest::Client::new(),
+            tokens,
+            _stop: stop.drop_guard(),
+            _folder: folder,
+        }
+    }
+
+    async fn post(&self, who: &str, path: &str, body: Value) -> reqwest::Response {
+        let key = format!("k{}", KEYS.fetch_add(1, Ordering::Relaxed));
+        self.client
+            .post(format!("{}{path}", self.base))
+            .bearer_auth(&self.tokens[who])
+            .header("idempotency-key", key)
+            .json(&body)
+            .send()
+            .await
+            .expect("the gateway answers")
+    }
+
+    /// A command, under a lease if there is one.
+    pub async fn run_under(&self, who: &str, lease: Option<(&str, u64)>, verb: &str, args: Value) -> Result<Reply, Problem> {
+        let mut body = json!({ "request": { verb: args } });
+        if let Some((task, epoch)) = lease {
+            body["lease"] = json!({ "task": task, "epoch": epoch });
+        }
+        let response = self.post(who, "/v1/commands", body).await;
+        if !response.status().is_success() {
+            return Err(response.json().await.expect("a problem document"));
+        }
+        let receipt: Receipt = response.json().await.expect("a receipt");
+        match (receipt.reply, receipt.problem) {
+            (Some(reply), None) => Ok(reply),
+            (None, Some(problem)) => Err(problem),
+            both => panic!("a receipt with {both:?}"),
+        }
+    }
+
+    pub async fn run(&self, who: &str, verb: &str, args: Value) -> Result<Reply, Problem> {
+        self.run_under(who, None, verb, args).await
+    }
+
+    /// A command that must be done.
+    pub async fn ok(&self, who: &str, verb: &str, args: Value) -> Reply {
+        let said = format!("{who}: {verb} {args}");
+        self.run(who, verb, args).await.unwrap_or_else(|p| panic!("{said} was refused: {p:?}"))
+    }
+
+    /// The code with which a command is refused.
+    pub async fn refused(&self, who: &str, verb: &str, args: Value) -> Code {
+        let said = format!("{who}: {verb} {args}");
+        match self.run(who, verb, args).await {
+            Err(problem) => problem.code,
+            Ok(reply) => panic!("{said} was done: {reply:?}"),
+        }
+    }
+
+    pub async fn ask(&self, who: &str, verb: &str, args: Value) -> Result<Reply, Problem> {
+        let response = self.post(who, "/v1/queries", json!({ "request": { verb: args } })).await;
+        if response.status().is_success() {
+            Ok(response.json().await.expect("a reply"))
+        } else {
+            Err(response.json().await.expect("a problem document"))
+        }
+    }
+
+    /// A task as it is now.
+    pub async fn task(&self, id: &str) -> TaskView {
+        task(self.ask("ana", "task.show", json!({ "task": id })).await.expect("the task")).now
+    }
+
+    /// Adds a task and says its short form.
+    pub async fn add(&self, title: &str, more: Value) -> String {
+        let mut args = json!({ "title": title });
+        for (key, value) in more.as_object().into_iter().flatten() {
+            args[key] = value.clone();
+        }
+        task(self.ok("ana", "task.add", args).await).now.id
+    }
+
+    /// Registers an agent of a role under its own account.
+    pub async fn register(&self, who: &str, name: &str, role: &str) -> AgentView {
+        let args = json!({ "name": name, "role": role, "host": "h1" });
+        match self.ok(who, "agent.register", args).await {
+            Reply::Agent(agent) => agent.now,
+            other => panic!("not an agent: {other:?}"),
+        }
+    }
+
+    /// Takes a task, or the next one.
+    pub async fn claim(&self, who: &str, id: Option<&str>) -> TaskView {
+        task(self.ok(who, "task.claim", json!({ "task": id })).await).now
+    }
+
+    /// The register, with the owner's eyes.
+    pub async fn register_rows(&self) -> PgConnection {
+        let mut owner = PgConnection::connect(&self.owner_url).await.expect("the owner connects");
+        sqlx::query("SELECT set_config('fleet.tenant', 'acme', false)").execute(&mut owner).await.expect("the tenant");
+        owner
+    }
+
+    /// How many messages with a text are in the outbox for a room.
+    pub async fn said(&self, room: &str, text: &str) -> i64 {
+        sqlx::query_scalar(
+            "SELECT count(*) FROM fleet.outbox o JOIN fleet.rooms r ON r.tenant_id = o.tenant_id AND r.id = o.room
+             WHERE r.key = $1 AND strpos(o.post::text, $2) > 0",
+        )
+        .bind(room)
+        .bind(text)
+        .fetch_one(&mut self.register_rows().await)
+        .await
+        .expect("the outbox")
+    }
+
+    /// Looks at a task until it is as wanted: the sweep does it within a second or two.
+    pub async fn until(&self, id: &str, wanted: impl Fn(&TaskView) -> bool) -> TaskView {
+        let looking = async {
+            loop {
+                let task = self.task(id).await;
+                if wanted(&task) {
+                    return task;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(20), looking).await.expect("the sweep reaches the task")
+    }
+}
+
+/// The Matrix user of a name.
+pub fn user_id(name: &str) -> String {
+    format!("@{name}:test")
+}
+
+/// The task in a reply.
+pub fn task(reply: Reply) -> Changed<TaskView> {
+    match reply {
+        Reply::Task(task) => task,
+        other => panic!("not a task: {other:?}"),
+    }
+}
