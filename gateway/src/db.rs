@@ -78,6 +78,12 @@ pub(crate) fn is_transient(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Somebody else has just done what this transaction was about to do: undo it and look again. It
+/// takes the place of an error that is transient, as that is what it is.
+pub(crate) fn again() -> sqlx::Error {
+    sqlx::Error::WorkerCrashed
+}
+
 /// Whether the register could not be reached at all.
 pub(crate) fn is_lost(error: &sqlx::Error) -> bool {
     match error {
@@ -103,4 +109,16 @@ pub(crate) fn time(at: Timestamp) -> Time {
 /// An instant from the database.
 pub(crate) fn instant(at: Time) -> Timestamp {
     Timestamp(at.0)
+}
+
+/// How many of the migrations that this was built with the register does not have.
+pub(crate) async fn missing_migrations(pool: &PgPool) -> Result<usize, sqlx::Error> {
+    let applied: Vec<i64> =
+        sqlx::query_scalar("SELECT version FROM fleet._sqlx_migrations WHERE success")
+            .fetch_all(pool)
+            .await?;
+    Ok(MIGRATOR
+        .iter()
+        .filter(|m| !applied.contains(&m.version))
+        .count())
 }

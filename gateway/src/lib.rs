@@ -4,15 +4,29 @@
 //! It knows SQL and HTTP, and nothing of Matrix.
 
 mod ambient;
+mod answer;
 mod bot_lease;
+mod calls;
 mod db;
 mod execute;
+mod follow;
+mod http;
+mod hub;
 mod incident;
+mod init;
 mod journal;
 mod outbox;
+mod plan;
 mod rooms;
+mod run;
+mod serve;
 mod settings;
 mod settle;
+mod submit;
+mod sweep;
 
 pub use ambient::{Clock, Ids, SystemClock, UuidIds};
+pub use http::openapi;
+pub use init::{InitError, init};
+pub use serve::{ServeError, serve, serve_on};
 pub use settings::{InitSettings, Scope, Secret, Settings, TokenFile};

@@ -93,6 +93,8 @@ pub(crate) struct Place {
     pub(crate) reply_to: Option<String>,
     /// The root of the thread it stands in.
     pub(crate) thread_root: Option<String>,
+    /// The homeserver's clock when the event was sent.
+    pub(crate) sent_at: Option<Timestamp>,
 }
 
 /// A row for the outbox.

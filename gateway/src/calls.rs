@@ -1,0 +1,215 @@
+//! Calls outside of rooms: commands once per key, queries.
+
+use fleet_protocol::envelope::{Call, Receipt};
+use fleet_protocol::language::{Command, Query};
+use fleet_protocol::problem::Code;
+use fleet_protocol::{Problem, Reply, Request};
+use serde_json::json;
+
+use crate::db;
+use crate::execute::{Actor, Place, Stop};
+use crate::http::Caller;
+use crate::journal::{self, Ask, Entry, Seen};
+use crate::outbox;
+use crate::run::{self, Core, Ended, Job};
+
+/// The room in which a call counts that names none.
+const LOBBY: &str = "lobby";
+/// How often a call is tried.
+const TRIES: u32 = 5;
+
+/// Executes a command once under its key; a repetition gets the stored receipt.
+///
+/// # Errors
+/// [`Code::KeyReused`] for another body under the same key; faults of the database.
+pub(crate) async fn command(
+    core: &Core,
+    caller: &Caller,
+    key: &str,
+    call: &Call<Command>,
+) -> Result<Receipt, Stop> {
+    let key = format!("{}:{key}", caller.principal());
+    let request = Request::Command(call.request.clone());
+    let mut tried = 0;
+    loop {
+        tried += 1;
+        match attempt(core, caller, &key, call, &request).await {
+            Err(Stop::Database(e)) if tried < TRIES && db::is_transient(&e) => {
+                tracing::warn!(key, tried, error = %e, "a call is tried again");
+            }
+            ended => return ended,
+        }
+    }
+}
+
+async fn attempt(
+    core: &Core,
+    caller: &Caller,
+    key: &str,
+    call: &Call<Command>,
+    request: &Request,
+) -> Result<Receipt, Stop> {
+    let tenant = &caller.tenant;
+    let mut tx = db::begin(&core.pool, tenant).await?;
+    let mut seen = journal::look(&mut tx, &ask(caller, key, call)).await?;
+    let digest = journal::digest(request, call.agent.as_ref(), call.lease.as_ref());
+    if let Some(prior) = seen.prior.take() {
+        let receipt = prior.replay(&digest);
+        return match &receipt.problem {
+            Some(problem) if problem.code == Code::KeyReused => Err(problem.clone().into()),
+            _ => Ok(receipt),
+        };
+    }
+    let (actor, place) = (actor(caller, call, &seen), place(&seen));
+    let (admission, now, zone) = (core.ids.next(), core.clock.now(), run::zone(&seen.zone)?);
+    let job = Job {
+        tenant,
+        zone: &zone,
+        actor: &actor,
+        place: &place,
+        admission,
+        now,
+    };
+    let mut ended = match may(call, &seen, &actor, request) {
+        Err(problem) => Ended::refused(problem, admission),
+        Ok(()) => {
+            run::settle(&mut tx, &job, core.ids.as_ref(), async |exec| {
+                run::request(exec, request).await.map(Some)
+            })
+            .await?
+        }
+    };
+    let receipt = ended.receipt(admission, key);
+    let body = journal::encode(
+        &json!({ "request": request, "agent": call.agent, "lease": call.lease, "room": call.room }),
+    )?;
+    let authority = json!({ "roles": actor.roles, "token": caller.name });
+    let entry = Entry {
+        tenant,
+        digest: &digest,
+        principal: &actor.principal,
+        room: None,
+        verb: Some(request.name()),
+        body: &body,
+        authority: &authority,
+        now,
+        receipt: &receipt,
+    };
+    if !journal::write(&mut tx, &entry).await? {
+        // Admitted by somebody else in between: the next try answers what they stored.
+        tx.rollback().await?;
+        return Err(Stop::Database(db::again()));
+    }
+    let rows = std::mem::take(&mut ended.rows);
+    let said = !rows.is_empty();
+    let source = outbox::Source {
+        tenant,
+        place: &place,
+        cause: Some(admission),
+        now,
+        device: None,
+    };
+    outbox::write(&mut tx, &source, rows).await?;
+    tx.commit().await?;
+    if said {
+        core.hub.written();
+    }
+    log(&entry);
+    Ok(receipt)
+}
+
+fn log(entry: &Entry<'_>) {
+    let outcome = journal::word(entry.receipt.outcome);
+    let code = entry
+        .receipt
+        .problem
+        .as_ref()
+        .map_or("", |p| p.code.as_str());
+    let (reference, verb) = (
+        journal::reference(entry.receipt.id),
+        entry.verb.unwrap_or(""),
+    );
+    tracing::info!(reference, receipt = %entry.receipt.id, verb, outcome, code, principal = entry.principal, key = entry.receipt.key, "command");
+    metrics::counter!("fleet_requests_total", "verb" => verb.to_owned(), "outcome" => outcome, "surface" => "http").increment(1);
+}
+
+/// Answers a query; nothing is journalled, as nothing is changed.
+pub(crate) async fn query(core: &Core, caller: &Caller, call: &Call<Query>) -> Result<Reply, Stop> {
+    let tenant = &caller.tenant;
+    let request = Request::Query(call.request.clone());
+    let mut tx = db::begin(&core.pool, tenant).await?;
+    let seen = journal::look(&mut tx, &ask(caller, "", call)).await?;
+    let (actor, place) = (actor(caller, call, &seen), place(&seen));
+    let (admission, now, zone) = (core.ids.next(), core.clock.now(), run::zone(&seen.zone)?);
+    let job = Job {
+        tenant,
+        zone: &zone,
+        actor: &actor,
+        place: &place,
+        admission,
+        now,
+    };
+    may(call, &seen, &actor, &request)?;
+    let ended = run::settle(&mut tx, &job, core.ids.as_ref(), async |exec| {
+        run::request(exec, &request).await.map(Some)
+    })
+    .await?;
+    match (ended.reply, ended.problem) {
+        (Some(reply), _) => Ok(reply),
+        (None, Some(problem)) => Err(problem.into()),
+        (None, None) => Err(Problem::new(Code::Internal, "the query has no answer").into()),
+    }
+}
+
+fn ask<'a, R>(caller: &'a Caller, key: &'a str, call: &'a Call<R>) -> Ask<'a> {
+    let room_key = Some(call.room.as_ref().map_or(LOBBY, |r| r.as_str()));
+    Ask {
+        tenant: &caller.tenant,
+        key,
+        user: caller.user.as_ref(),
+        room_id: None,
+        room_key,
+        lease: None,
+    }
+}
+
+fn may<R>(call: &Call<R>, seen: &Seen, actor: &Actor, request: &Request) -> Result<(), Problem> {
+    if let Some(room) = &call.room
+        && seen.room.is_none()
+    {
+        return Err(Problem::new(
+            Code::NotFound,
+            format!("there is no room with the key {room}"),
+        ));
+    }
+    if let Some(said) = &call.agent {
+        run::identify(seen, said, request)?;
+    }
+    run::authorize(
+        actor,
+        request.name(),
+        matches!(request, Request::Command(_)),
+        None,
+        false,
+    )
+}
+
+fn actor<R>(caller: &Caller, call: &Call<R>, seen: &Seen) -> Actor {
+    Actor {
+        principal: caller.principal().to_owned(),
+        user: caller.user.clone(),
+        roles: seen.roles.clone(),
+        agent: seen.agent.clone(),
+        lease: call.lease.clone(),
+        identity: call.agent.clone(),
+        power_level: None,
+    }
+}
+
+fn place(seen: &Seen) -> Place {
+    Place {
+        room: seen.room,
+        room_key: seen.room_key.clone(),
+        ..Place::default()
+    }
+}

@@ -1,0 +1,332 @@
+//! Events of a room: each in its own transaction, in order, exactly once.
+
+use std::time::Duration;
+
+use fleet_protocol::Problem;
+use fleet_protocol::envelope::{Body, Envelope, Mark, Outcome, Receipt, Submit, Submitted};
+use fleet_protocol::event::LeaseClaim;
+use fleet_protocol::outbox::OutboxRow;
+use fleet_protocol::problem::Code;
+use fleet_protocol::scalar::Name;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::db::{self, Tx};
+use crate::execute::{Actor, Place, Stop};
+use crate::journal::{self, Ask, Prior, Seen};
+use crate::run::{self, Core, Ended, Job};
+use crate::{answer, bot_lease, follow, incident, outbox, rooms};
+
+/// Envelopes at once.
+const MOST: usize = 100;
+/// How often an envelope is tried before it is put aside.
+const TRIES: u32 = 5;
+/// The wait before the second try; it doubles.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// One envelope and where the room's mark goes with it.
+struct Step<'a> {
+    tenant: &'a Name,
+    submit: &'a Submit,
+    envelope: &'a Envelope,
+    expected: Option<&'a str>,
+    mark: Mark,
+}
+
+/// Admits the envelopes of one room in order.
+///
+/// # Errors
+/// Before any further envelope runs: [`Code::BotLeaseLost`]; [`Code::NotFound`] for a room that is
+/// not bound; [`Code::WrongState`] when the mark is not where it was expected, so that the bot must
+/// read again; [`Code::Unavailable`] when the register cannot be reached. What was admitted stays.
+pub(crate) async fn submit(core: &Core, tenant: &Name, submit: &Submit) -> Result<Submitted, Stop> {
+    if submit.envelopes.len() > MOST {
+        return Err(Problem::new(
+            Code::TooLarge,
+            format!(
+                "{} envelopes; at most {MOST} at once",
+                submit.envelopes.len()
+            ),
+        )
+        .into());
+    }
+    let mut done = Submitted {
+        receipts: Vec::with_capacity(submit.envelopes.len()),
+        outbox: Vec::new(),
+    };
+    let mut expected = submit.expected_mark.as_deref();
+    let last = submit.envelopes.len().saturating_sub(1);
+    for (i, envelope) in submit.envelopes.iter().enumerate() {
+        let own = Mark {
+            event_id: envelope.key.clone(),
+            read_up_to: envelope.origin_ts,
+        };
+        let mark = if i == last { submit.mark.clone() } else { own };
+        let step = Step {
+            tenant,
+            submit,
+            envelope,
+            expected,
+            mark,
+        };
+        let (receipt, rows) = one(core, &step).await?;
+        done.receipts.push(receipt);
+        done.outbox.extend(rows);
+        expected = Some(&envelope.key);
+    }
+    if submit.envelopes.is_empty() {
+        only_mark(core, tenant, submit).await?;
+    }
+    Ok(done)
+}
+
+/// Nothing but skipped events: the mark moves on.
+async fn only_mark(core: &Core, tenant: &Name, submit: &Submit) -> Result<(), Stop> {
+    let mut tx = db::begin(&core.pool, tenant).await?;
+    bot_lease::check(&mut tx, tenant, &submit.lease).await?;
+    let room = sqlx::query_scalar!(
+        "SELECT id FROM fleet.rooms WHERE tenant_id = $1 AND room_id = $2",
+        tenant.as_str(),
+        submit.room_id
+    )
+    .fetch_optional(&mut *tx)
+    .await?
+    .ok_or_else(|| unbound(&submit.room_id))?;
+    let to = (submit.mark.event_id.as_str(), submit.mark.read_up_to);
+    if !rooms::move_mark(&mut tx, tenant, room, submit.expected_mark.as_deref(), to).await? {
+        return Err(moved().into());
+    }
+    Ok(tx.commit().await?)
+}
+
+/// Tries an envelope until it is admitted; what cannot be admitted is put aside, so that it stops
+/// nothing behind it.
+async fn one(core: &Core, step: &Step<'_>) -> Result<(Receipt, Vec<OutboxRow>), Stop> {
+    let mut pause = PAUSE;
+    let mut tried = 0;
+    loop {
+        tried += 1;
+        match attempt(core, step, false).await {
+            Err(Stop::Database(e)) if tried < TRIES && db::is_transient(&e) => {
+                tracing::warn!(key = step.envelope.key, tried, error = %e, "an envelope is tried again");
+                tokio::time::sleep(pause).await;
+                pause *= 2;
+            }
+            Err(Stop::Database(e)) => {
+                tracing::error!(key = step.envelope.key, tried, error = %e, "an envelope is quarantined");
+                return attempt(core, step, true).await;
+            }
+            ended => return ended,
+        }
+    }
+}
+
+async fn attempt(
+    core: &Core,
+    step: &Step<'_>,
+    quarantine: bool,
+) -> Result<(Receipt, Vec<OutboxRow>), Stop> {
+    let Step {
+        tenant,
+        submit,
+        envelope,
+        ..
+    } = *step;
+    let mut tx = db::begin(&core.pool, tenant).await?;
+    let ask = Ask {
+        tenant,
+        key: &envelope.key,
+        user: Some(&envelope.sender),
+        room_id: Some(&submit.room_id),
+        room_key: None,
+        lease: Some((
+            submit.lease.account.as_str(),
+            bot_lease::epoch(submit.lease.epoch),
+        )),
+    };
+    let mut seen = journal::look(&mut tx, &ask).await?;
+    if !seen.lease_ok {
+        return Err(bot_lease::lost().into());
+    }
+    let room = seen.room.ok_or_else(|| unbound(&submit.room_id))?;
+    if let Some(prior) = seen.prior.take() {
+        let here = (step.mark.event_id.as_str(), step.mark.read_up_to);
+        rooms::move_mark(&mut tx, tenant, room, step.expected, here).await?;
+        tx.commit().await?;
+        return Ok((prior.replay(&envelope.digest), Vec::new()));
+    }
+    if seen.mark.as_deref() != step.expected {
+        return Err(moved().into());
+    }
+    let admitted = admit(core, step, &mut tx, &seen, quarantine).await?;
+    let Some((receipt, rows)) = admitted else {
+        // The key was admitted by somebody else in between: what they stored is the answer.
+        tx.rollback().await?;
+        return Err(Stop::Database(db::again()));
+    };
+    if !rooms::move_mark(
+        &mut tx,
+        tenant,
+        room,
+        step.expected,
+        (&step.mark.event_id, step.mark.read_up_to),
+    )
+    .await?
+    {
+        return Err(moved().into());
+    }
+    tx.commit().await?;
+    core.hub.written();
+    Ok((receipt, rows))
+}
+
+/// Runs an envelope and writes the journal and the answer; `None` when the key is taken meanwhile.
+async fn admit(
+    core: &Core,
+    step: &Step<'_>,
+    tx: &mut Tx,
+    seen: &Seen,
+    quarantine: bool,
+) -> Result<Option<(Receipt, Vec<OutboxRow>)>, Stop> {
+    let Step {
+        tenant,
+        submit,
+        envelope,
+        ..
+    } = *step;
+    let (actor, place) = (actor(envelope, seen), place(envelope, seen));
+    let (admission, now, zone) = (core.ids.next(), core.clock.now(), run::zone(&seen.zone)?);
+    let job = Job {
+        tenant,
+        zone: &zone,
+        actor: &actor,
+        place: &place,
+        admission,
+        now,
+    };
+    let mut ended = if quarantine {
+        Ended::failed(admission)
+    } else {
+        follow::body(core, tx, &job, seen, envelope).await?
+    };
+    let receipt = ended.receipt(admission, &envelope.key);
+    let body = journal::encode(&envelope.body)?;
+    let authority = json!({ "roles": actor.roles, "power_level": envelope.power_level, "joined": envelope.joined });
+    let entry = journal::Entry {
+        tenant,
+        digest: &envelope.digest,
+        principal: &actor.principal,
+        room: place.room,
+        verb: follow::verb(&envelope.body),
+        body: &body,
+        authority: &authority,
+        now,
+        receipt: &receipt,
+    };
+    if !journal::write(tx, &entry).await? || !follow::alias(core, tx, &entry, envelope).await? {
+        return Ok(None);
+    }
+    if quarantine {
+        let detail = format!(
+            "the event {} could not be executed after {TRIES} tries and was put aside",
+            envelope.key
+        );
+        let raised = incident::Raised {
+            rule: "event.quarantined",
+            subject: &envelope.key,
+            detail: &detail,
+        };
+        incident::open(tx, tenant, core.ids.as_ref(), now, &raised).await?;
+    }
+    let mut rows = std::mem::take(&mut ended.rows);
+    if ended.outcome != Outcome::Skipped
+        && let Some(row) = answer::to(envelope, &receipt, &ended, core.ids.next())
+    {
+        rows.insert(0, row);
+    }
+    let source = outbox::Source {
+        tenant,
+        place: &place,
+        cause: Some(admission),
+        now,
+        device: Some(&submit.device),
+    };
+    let sent = outbox::write(tx, &source, rows).await?;
+    log(&entry, &submit.room_id);
+    Ok(Some((receipt, sent)))
+}
+
+fn log(entry: &journal::Entry<'_>, room: &str) {
+    let outcome = journal::word(entry.receipt.outcome);
+    let code = entry
+        .receipt
+        .problem
+        .as_ref()
+        .map_or("", |p| p.code.as_str());
+    let reference = journal::reference(entry.receipt.id);
+    let verb = entry.verb.unwrap_or("");
+    if entry.receipt.outcome == Outcome::Skipped {
+        tracing::debug!(reference, receipt = %entry.receipt.id, key = entry.receipt.key, room, "skipped");
+    } else {
+        tracing::info!(reference, receipt = %entry.receipt.id, verb, outcome, code, principal = entry.principal, room, key = entry.receipt.key, "command");
+    }
+    metrics::counter!("fleet_requests_total", "verb" => verb.to_owned(), "outcome" => outcome, "surface" => "room").increment(1);
+}
+
+fn actor(envelope: &Envelope, seen: &Seen) -> Actor {
+    let (identity, lease): (_, Option<LeaseClaim>) = match &envelope.body {
+        Body::Event { agent, lease, .. } => (Some(agent.clone()), lease.clone()),
+        _ => (None, None),
+    };
+    Actor {
+        principal: envelope.sender.to_string(),
+        user: Some(envelope.sender.clone()),
+        roles: seen.roles.clone(),
+        agent: seen.agent.clone(),
+        lease,
+        identity,
+        power_level: Some(envelope.power_level),
+    }
+}
+
+fn place(envelope: &Envelope, seen: &Seen) -> Place {
+    Place {
+        room: seen.room,
+        room_key: seen.room_key.clone(),
+        event: Some(envelope.key.clone()),
+        reply_to: envelope.context.reply_to.clone(),
+        thread_root: envelope.context.thread_root.clone(),
+        sent_at: Some(envelope.origin_ts),
+    }
+}
+
+fn unbound(room_id: &str) -> Problem {
+    Problem::new(Code::NotFound, format!("the room {room_id} is not bound"))
+        .remedy("bind it first, with PUT /v1/rooms/{room_id}")
+}
+
+fn moved() -> Problem {
+    Problem::new(
+        Code::WrongState,
+        "the room has been read on meanwhile: its mark is not where it was expected",
+    )
+    .remedy("take the marks from GET /v1/rooms and read again from there")
+}
+
+/// The receipt of a prior admission under an agent's own key, as another event's receipt.
+pub(crate) fn again(prior: Prior, digest: &str, admission: Uuid) -> Ended {
+    let receipt = prior.replay(digest);
+    let problem = receipt.problem.map(|p| {
+        if p.reference.is_some() {
+            p
+        } else {
+            p.reference(journal::reference(admission))
+        }
+    });
+    Ended {
+        outcome: receipt.outcome,
+        reply: receipt.reply,
+        problem,
+        ..Ended::skipped()
+    }
+}

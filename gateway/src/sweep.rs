@@ -1,0 +1,135 @@
+//! Work that time causes: leases that run out, votes that end. Rows in the register, so that any
+//! gateway may do them, each once, in its own transaction.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fleet_protocol::Reply;
+use fleet_protocol::scalar::Name;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::execute::{Actor, Exec, Place, Stop, board, task};
+use crate::run::{self, Core, Ended, Job};
+use crate::{db, journal, outbox};
+
+/// How often it looks.
+const EVERY: Duration = Duration::from_secs(1);
+/// Rows of a kind in one look.
+const MOST: i32 = 100;
+
+/// What is due.
+#[derive(Clone, Copy)]
+enum Due {
+    Lease,
+    Proposal,
+}
+
+/// Sweeps until cancelled. A fault is logged and tried again with the next look.
+pub(crate) async fn run(core: Arc<Core>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(EVERY) => {}
+        }
+        if let Err(e) = once(&core).await {
+            tracing::warn!(error = %e, "the sweep could not look; it looks again in a second");
+        }
+    }
+}
+
+/// One look over all tenants.
+pub(crate) async fn once(core: &Core) -> Result<(), sqlx::Error> {
+    let now = db::time(core.clock.now());
+    let leases = sqlx::query!(
+        r#"SELECT tenant_id AS "tenant!", task_id AS "id!" FROM fleet.expired_leases($1, $2)"#,
+        now,
+        MOST
+    )
+    .fetch_all(&core.pool)
+    .await?;
+    let proposals = sqlx::query!(
+        r#"SELECT tenant_id AS "tenant!", id AS "id!" FROM fleet.due_proposals($1, $2)"#,
+        now,
+        MOST
+    )
+    .fetch_all(&core.pool)
+    .await?;
+    let due = leases
+        .into_iter()
+        .map(|r| (r.tenant, r.id, Due::Lease))
+        .chain(
+            proposals
+                .into_iter()
+                .map(|r| (r.tenant, r.id, Due::Proposal)),
+        );
+    for (tenant, id, what) in due {
+        let tenant: Name = tenant
+            .parse()
+            .map_err(|e: fleet_protocol::scalar::ScalarError| sqlx::Error::Decode(e.into()))?;
+        if let Err(e) = one(core, &tenant, id, what).await {
+            tracing::warn!(%tenant, %id, error = %e, "what is due could not be done; it is tried again");
+        }
+    }
+    Ok(())
+}
+
+async fn one(core: &Core, tenant: &Name, id: Uuid, what: Due) -> Result<(), sqlx::Error> {
+    let mut tx = db::begin(&core.pool, tenant).await?;
+    let zone = sqlx::query_scalar!(
+        "SELECT zone FROM fleet.tenants WHERE tenant_id = $1",
+        tenant.as_str()
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    let (zone, place) = (run::zone(&zone)?, Place::default());
+    let actor = Actor {
+        principal: "fleet".to_owned(),
+        user: None,
+        roles: Vec::new(),
+        agent: None,
+        lease: None,
+        identity: None,
+        power_level: None,
+    };
+    let (admission, now) = (core.ids.next(), core.clock.now());
+    let job = Job {
+        tenant,
+        zone: &zone,
+        actor: &actor,
+        place: &place,
+        admission,
+        now,
+    };
+    let ended = run::settle(
+        &mut tx,
+        &job,
+        core.ids.as_ref(),
+        async |exec: &mut Exec<'_>| due(exec, id, what).await,
+    )
+    .await?;
+    let Ended { rows, problem, .. } = ended;
+    if let Some(problem) = problem {
+        tracing::error!(%tenant, %id, reference = journal::reference(admission), detail = problem.detail, "what is due was refused");
+        return tx.rollback().await;
+    }
+    let source = outbox::Source {
+        tenant,
+        place: &place,
+        cause: None,
+        now,
+        device: None,
+    };
+    outbox::write(&mut tx, &source, rows).await?;
+    tx.commit().await?;
+    core.hub.written();
+    Ok(())
+}
+
+async fn due(exec: &mut Exec<'_>, id: Uuid, what: Due) -> Result<Option<Reply>, Stop> {
+    match what {
+        Due::Lease => task::expire(exec, id).await?,
+        Due::Proposal => board::close_due(exec, id).await?,
+    }
+    Ok(None)
+}
