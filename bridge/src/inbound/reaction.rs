@@ -1,0 +1,45 @@
+//! Reactions that may be ballots.
+
+use fleet_protocol::envelope::{BallotInput, Body};
+use fleet_protocol::verbs::board::Verdict;
+use serde_json::Value;
+
+use super::{Incoming, Limits};
+
+/// A ballot, if the key is one of the emoji that stand for a verdict.
+pub(super) fn read(incoming: &Incoming, limits: &Limits) -> Option<Body> {
+    let relation = incoming.content.get("m.relates_to")?;
+    let text = |key| relation.get(key).and_then(Value::as_str);
+    let verdict = verdict(text("key").filter(|_| text("rel_type") == Some("m.annotation"))?)?;
+    let target = text("event_id")?.to_owned();
+    if let Some(seconds) = limits.lateness(incoming, limits.event_max_age) {
+        return Some(Body::Refused(super::too_late(seconds)));
+    }
+    Some(Body::Ballot {
+        target,
+        verdict,
+        reason: None,
+        via: BallotInput::Reaction,
+    })
+}
+
+fn verdict(key: &str) -> Option<Verdict> {
+    // Presentation, skin tone, and the joined sign for man or woman do not change what is meant.
+    let mut bare = key.chars().filter(|c| {
+        !matches!(
+            c,
+            '\u{FE0E}' | '\u{FE0F}' | '\u{1F3FB}'
+                ..='\u{1F3FF}' | '\u{200D}' | '\u{2640}' | '\u{2642}'
+        )
+    });
+    let emoji = bare.next()?;
+    if bare.next().is_some() {
+        return None;
+    }
+    match emoji {
+        '✅' | '👍' => Some(Verdict::Approve),
+        '❌' | '👎' => Some(Verdict::Reject),
+        '🤷' => Some(Verdict::Abstain),
+        _ => None,
+    }
+}
