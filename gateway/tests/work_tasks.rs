@@ -14,44 +14,112 @@ use work_desk::{AGENTS, Desk, task};
 async fn a_task_is_claimed_reported_and_completed_and_frees_what_waits() {
     let desk = Desk::open().await;
     desk.register("a1", "code-1", "code").await;
-    let mission = match desk.ok("mia", "mission.new", json!({ "title": "Ship it", "projected_tokens": 9000 })).await {
+    let mission = match desk
+        .ok(
+            "mia",
+            "mission.new",
+            json!({ "title": "Ship it", "projected_tokens": 9000 }),
+        )
+        .await
+    {
         Reply::Mission(m) => m.now,
         other => panic!("{other:?}"),
     };
     assert_eq!(mission.id, "m1");
-    let first = desk.add("First", json!({ "mission": "m1", "brief": "all of it" })).await;
-    let second = desk.add("Second", json!({ "mission": "m1", "depends_on": [first] })).await;
+    let first = desk
+        .add("First", json!({ "mission": "m1", "brief": "all of it" }))
+        .await;
+    let second = desk
+        .add("Second", json!({ "mission": "m1", "depends_on": [first] }))
+        .await;
     assert_eq!(desk.task(&second).await.waits_for, [first.clone()]);
 
     let claimed = desk.claim("a1", None).await;
-    assert_eq!((claimed.id.as_str(), claimed.status, claimed.epoch), (first.as_str(), TaskStatus::Running, Some(1)));
+    assert_eq!(
+        (claimed.id.as_str(), claimed.status, claimed.epoch),
+        (first.as_str(), TaskStatus::Running, Some(1))
+    );
     assert_eq!(claimed.holder.as_deref(), Some("code-1"));
     let lease = Some((first.as_str(), 1));
     let progress = json!({ "task": first, "percent": 40, "note": "halfway" });
-    let now = task(desk.run_under("a1", lease, "task.progress", progress).await.expect("progress")).now;
-    assert_eq!((now.percent, now.note.as_deref()), (Some(40), Some("halfway")));
+    let now = task(
+        desk.run_under("a1", lease, "task.progress", progress)
+            .await
+            .expect("progress"),
+    )
+    .now;
+    assert_eq!(
+        (now.percent, now.note.as_deref()),
+        (Some(40), Some("halfway"))
+    );
 
-    let refused = desk.run("mia", "mission.close", json!({ "mission": "m1" })).await.expect_err("tasks are open");
+    let refused = desk
+        .run("mia", "mission.close", json!({ "mission": "m1" }))
+        .await
+        .expect_err("tasks are open");
     assert_eq!(refused.code, Code::WrongState);
-    assert!(refused.detail.contains("t1 (running), t2 (pending)"), "{}", refused.detail);
+    assert!(
+        refused.detail.contains("t1 (running), t2 (pending)"),
+        "{}",
+        refused.detail
+    );
 
-    let done = json!({ "task": first, "summary": "done", "tokens": 1200, "files_changed": ["src/a.rs"] });
-    let done = task(desk.run_under("a1", lease, "task.complete", done).await.expect("completes"));
-    assert_eq!((done.now.status, done.now.actual_tokens, done.now.epoch), (TaskStatus::Completed, 1200, None));
-    assert!(done.notes.contains(&format!("{second} is ready now")), "{:?}", done.notes);
+    let done =
+        json!({ "task": first, "summary": "done", "tokens": 1200, "files_changed": ["src/a.rs"] });
+    let done = task(
+        desk.run_under("a1", lease, "task.complete", done)
+            .await
+            .expect("completes"),
+    );
+    assert_eq!(
+        (done.now.status, done.now.actual_tokens, done.now.epoch),
+        (TaskStatus::Completed, 1200, None)
+    );
+    assert!(
+        done.notes.contains(&format!("{second} is ready now")),
+        "{:?}",
+        done.notes
+    );
     assert_eq!(desk.said("tasks", "completed by code-1").await, 1);
 
     let shown = desk.task(&first).await;
     let events: Vec<_> = shown.history.iter().map(|e| e.event.as_str()).collect();
-    assert_eq!(events, ["task.added", "task.started", "task.progress", "task.completed"]);
+    assert_eq!(
+        events,
+        [
+            "task.added",
+            "task.started",
+            "task.progress",
+            "task.completed"
+        ]
+    );
     assert_eq!(shown.brief.as_deref(), Some("all of it"));
 
-    desk.ok("mia", "task.cancel", json!({ "task": second })).await;
-    match desk.ok("mia", "mission.close", json!({ "mission": "m1", "summary": "shipped" })).await {
-        Reply::Mission(m) => assert_eq!((m.now.open, m.now.actual_tokens, m.already), (false, 1200, false)),
+    desk.ok("mia", "task.cancel", json!({ "task": second }))
+        .await;
+    match desk
+        .ok(
+            "mia",
+            "mission.close",
+            json!({ "mission": "m1", "summary": "shipped" }),
+        )
+        .await
+    {
+        Reply::Mission(m) => assert_eq!(
+            (m.now.open, m.now.actual_tokens, m.already),
+            (false, 1200, false)
+        ),
         other => panic!("{other:?}"),
     }
-    assert_eq!(desk.refused("mia", "task.add", json!({ "title": "Late", "mission": "m1" })).await, Code::WrongState);
+    assert_eq!(
+        desk.refused(
+            "mia",
+            "task.add",
+            json!({ "title": "Late", "mission": "m1" })
+        )
+        .await,
+        Code::WrongState
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -59,17 +127,42 @@ async fn dependencies_gate_claims_and_never_form_a_circle() {
     let desk = Desk::open().await;
     desk.register("a1", "code-1", "code").await;
     let low = desk.add("Low", json!({ "priority": 10 })).await;
-    let high = desk.add("High", json!({ "priority": 90, "depends_on": [low] })).await;
-    assert_eq!(desk.refused("a1", "task.claim", json!({ "task": high })).await, Code::Dependency);
-    let circle = desk.run("mia", "task.depend", json!({ "task": low, "on": high })).await.expect_err("a circle");
+    let high = desk
+        .add("High", json!({ "priority": 90, "depends_on": [low] }))
+        .await;
+    assert_eq!(
+        desk.refused("a1", "task.claim", json!({ "task": high }))
+            .await,
+        Code::Dependency
+    );
+    let circle = desk
+        .run("mia", "task.depend", json!({ "task": low, "on": high }))
+        .await
+        .expect_err("a circle");
     assert_eq!(circle.code, Code::Dependency);
     assert!(circle.detail.ends_with("t1 → t2 → t1"), "{}", circle.detail);
-    assert_eq!(desk.refused("mia", "task.depend", json!({ "task": low, "on": low })).await, Code::Dependency);
+    assert_eq!(
+        desk.refused("mia", "task.depend", json!({ "task": low, "on": low }))
+            .await,
+        Code::Dependency
+    );
     assert_eq!(desk.claim("a1", None).await.id, low, "the urgent one waits");
-    desk.ok("mia", "task.depend", json!({ "task": high, "on": low, "remove": true })).await;
+    desk.ok(
+        "mia",
+        "task.depend",
+        json!({ "task": high, "on": low, "remove": true }),
+    )
+    .await;
     assert_eq!(desk.claim("a1", None).await.id, high);
-    assert_eq!(desk.refused("a1", "task.claim", json!({})).await, Code::NothingReady);
-    assert_eq!(desk.refused("a1", "task.claim", json!({ "task": "t99" })).await, Code::NotFound);
+    assert_eq!(
+        desk.refused("a1", "task.claim", json!({})).await,
+        Code::NothingReady
+    );
+    assert_eq!(
+        desk.refused("a1", "task.claim", json!({ "task": "t99" }))
+            .await,
+        Code::NotFound
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -114,16 +207,25 @@ async fn a_lease_that_ended_is_taken_back_and_its_epoch_is_stale() {
     let id = desk.add("Slow", json!({ "max_attempts": 2 })).await;
     let first = desk.claim("a1", None).await;
     desk.clock.advance(600);
-    let renewed = desk.run_under("a1", Some((&id, 1)), "task.renew", json!({ "task": id })).await.expect("renews");
+    let renewed = desk
+        .run_under("a1", Some((&id, 1)), "task.renew", json!({ "task": id }))
+        .await
+        .expect("renews");
     assert!(task(renewed).now.lease_until > first.lease_until);
     desk.clock.advance(600);
-    assert_eq!(desk.task(&id).await.status, TaskStatus::Running, "it was renewed");
+    assert_eq!(
+        desk.task(&id).await.status,
+        TaskStatus::Running,
+        "it was renewed"
+    );
     desk.clock.advance(301);
     let lost = desk.until(&id, |t| t.status == TaskStatus::Pending).await;
     assert_eq!((lost.holder, lost.epoch), (None, None));
 
     let late = |verb: &'static str, args| desk.run_under("a1", Some(("t1", 1)), verb, args);
-    let stale = late("task.complete", json!({ "task": id })).await.expect_err("the lease ended");
+    let stale = late("task.complete", json!({ "task": id }))
+        .await
+        .expect_err("the lease ended");
     assert_eq!(stale.code, Code::StaleEpoch);
     assert_eq!(desk.claim("a2", None).await.epoch, Some(2));
     for (verb, args) in [
@@ -133,14 +235,22 @@ async fn a_lease_that_ended_is_taken_back_and_its_epoch_is_stale() {
         ("task.release", json!({ "task": id })),
         ("task.block", json!({ "task": id, "reason": "no" })),
     ] {
-        assert_eq!(late(verb, args).await.expect_err("stale").code, Code::StaleEpoch, "{verb}");
+        assert_eq!(
+            late(verb, args).await.expect_err("stale").code,
+            Code::StaleEpoch,
+            "{verb}"
+        );
     }
     desk.clock.advance(901);
     let given_up = desk.until(&id, |t| t.status == TaskStatus::Escalated).await;
     assert_eq!(given_up.attempts, 2);
     assert_eq!(desk.said("tasks", "needs a person").await, 1, "told once");
     desk.ok("mia", "task.retry", json!({ "task": id })).await;
-    assert_eq!(desk.claim("a1", None).await.epoch, Some(3), "epochs only grow");
+    assert_eq!(
+        desk.claim("a1", None).await.epoch,
+        Some(3),
+        "epochs only grow"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -150,14 +260,39 @@ async fn only_the_holder_writes_and_an_agent_names_its_lease() {
     desk.register("a2", "code-2", "code").await;
     let id = desk.add("Mine", json!({})).await;
     desk.claim("a1", Some(&id)).await;
-    assert_eq!(desk.refused("a2", "task.claim", json!({ "task": id })).await, Code::Held);
-    assert_eq!(desk.refused("a1", "task.progress", json!({ "task": id, "percent": 1 })).await, Code::StaleEpoch);
+    assert_eq!(
+        desk.refused("a2", "task.claim", json!({ "task": id }))
+            .await,
+        Code::Held
+    );
+    assert_eq!(
+        desk.refused("a1", "task.progress", json!({ "task": id, "percent": 1 }))
+            .await,
+        Code::StaleEpoch
+    );
     for who in ["a2", "mia", "ana"] {
-        assert_eq!(desk.refused(who, "task.complete", json!({ "task": id })).await, Code::Held, "{who}");
+        assert_eq!(
+            desk.refused(who, "task.complete", json!({ "task": id }))
+                .await,
+            Code::Held,
+            "{who}"
+        );
     }
-    assert_eq!(desk.refused("mia", "task.release", json!({ "task": id })).await, Code::Held);
-    assert_eq!(task(desk.ok("ana", "task.release", json!({ "task": id })).await).now.status, TaskStatus::Pending);
-    let forged = desk.run_under("a2", Some((&id, 1)), "task.progress", json!({ "task": id })).await.expect_err("not held");
+    assert_eq!(
+        desk.refused("mia", "task.release", json!({ "task": id }))
+            .await,
+        Code::Held
+    );
+    assert_eq!(
+        task(desk.ok("ana", "task.release", json!({ "task": id })).await)
+            .now
+            .status,
+        TaskStatus::Pending
+    );
+    let forged = desk
+        .run_under("a2", Some((&id, 1)), "task.progress", json!({ "task": id }))
+        .await
+        .expect_err("not held");
     assert_eq!(forged.code, Code::StaleEpoch);
 }
 
@@ -165,14 +300,27 @@ async fn only_the_holder_writes_and_an_agent_names_its_lease() {
 async fn work_held_by_a_person_is_never_reclaimed() {
     let desk = Desk::open().await;
     desk.register("a1", "code-1", "code").await;
-    let (mine, other) = (desk.add("By hand", json!({})).await, desk.add("By machine", json!({})).await);
+    let (mine, other) = (
+        desk.add("By hand", json!({})).await,
+        desk.add("By machine", json!({})).await,
+    );
     let held = desk.claim("mia", Some(&mine)).await;
-    assert_eq!((held.lease_until, held.holder.as_deref()), (None, Some("@mia:test")));
+    assert_eq!(
+        (held.lease_until, held.holder.as_deref()),
+        (None, Some("@mia:test"))
+    );
     desk.claim("a1", Some(&other)).await;
     desk.clock.advance(86_400);
-    desk.until(&other, |t| t.status == TaskStatus::Pending).await;
+    desk.until(&other, |t| t.status == TaskStatus::Pending)
+        .await;
     assert_eq!(desk.task(&mine).await.status, TaskStatus::Running);
-    let done = desk.ok("mia", "task.complete", json!({ "task": mine, "unknown_spend": "by hand" })).await;
+    let done = desk
+        .ok(
+            "mia",
+            "task.complete",
+            json!({ "task": mine, "unknown_spend": "by hand" }),
+        )
+        .await;
     assert_eq!(task(done).now.status, TaskStatus::Completed);
 }
 
@@ -184,18 +332,39 @@ async fn failures_are_retried_until_the_attempts_are_used() {
     for (epoch, status) in [(1, TaskStatus::Pending), (2, TaskStatus::Failed)] {
         desk.claim("a1", None).await;
         let args = json!({ "task": id, "reason": "does not build" });
-        let failed = task(desk.run_under("a1", Some((&id, epoch)), "task.fail", args).await.expect("fails"));
-        assert_eq!((failed.now.status, failed.now.note.as_deref()), (status, Some("does not build")));
+        let failed = task(
+            desk.run_under("a1", Some((&id, epoch)), "task.fail", args)
+                .await
+                .expect("fails"),
+        );
+        assert_eq!(
+            (failed.now.status, failed.now.note.as_deref()),
+            (status, Some("does not build"))
+        );
     }
     assert_eq!(desk.said("tasks", "all attempts are used").await, 1);
-    assert_eq!(desk.refused("a1", "task.claim", json!({ "task": id })).await, Code::WrongState);
+    assert_eq!(
+        desk.refused("a1", "task.claim", json!({ "task": id }))
+            .await,
+        Code::WrongState
+    );
     desk.ok("mia", "task.retry", json!({ "task": id })).await;
     let claimed = desk.claim("a1", None).await;
     assert_eq!(claimed.attempts, 3);
     let args = json!({ "task": id, "reason": "needs a key" });
-    desk.run_under("a1", Some((&id, 3)), "task.block", args).await.expect("blocks");
-    assert_eq!(desk.refused("a1", "task.claim", json!({})).await, Code::NothingReady);
-    assert_eq!(task(desk.ok("mia", "task.unblock", json!({ "task": id })).await).now.status, TaskStatus::Pending);
+    desk.run_under("a1", Some((&id, 3)), "task.block", args)
+        .await
+        .expect("blocks");
+    assert_eq!(
+        desk.refused("a1", "task.claim", json!({})).await,
+        Code::NothingReady
+    );
+    assert_eq!(
+        task(desk.ok("mia", "task.unblock", json!({ "task": id })).await)
+            .now
+            .status,
+        TaskStatus::Pending
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -209,17 +378,49 @@ async fn a_pause_stops_claims_and_nothing_else() {
         Reply::Pause(p) => (p.paused, p.already, p.reason),
         other => panic!("{other:?}"),
     };
-    assert_eq!(desk.refused("mia", "pause", json!({})).await, Code::WrongRole);
-    assert_eq!(paused(desk.ok("ana", "pause", json!({ "reason": "leak" })).await), (true, false, Some("leak".into())));
-    assert_eq!(paused(desk.ok("ben", "pause", json!({ "reason": "x" })).await), (true, true, Some("leak".into())));
-    let refused = desk.run("a1", "task.claim", json!({})).await.expect_err("paused");
+    assert_eq!(
+        desk.refused("mia", "pause", json!({})).await,
+        Code::WrongRole
+    );
+    assert_eq!(
+        paused(desk.ok("ana", "pause", json!({ "reason": "leak" })).await),
+        (true, false, Some("leak".into()))
+    );
+    assert_eq!(
+        paused(desk.ok("ben", "pause", json!({ "reason": "x" })).await),
+        (true, true, Some("leak".into()))
+    );
+    let refused = desk
+        .run("a1", "task.claim", json!({}))
+        .await
+        .expect_err("paused");
     assert_eq!(refused.code, Code::Paused);
-    assert!(refused.detail.contains("@ana:test") && refused.detail.contains("leak"), "{}", refused.detail);
-    assert_eq!(desk.refused("mia", "task.claim", json!({})).await, Code::Paused);
-    desk.run_under("a1", Some((&id, 1)), "task.progress", json!({ "task": id, "percent": 5 })).await.expect("goes on");
+    assert!(
+        refused.detail.contains("@ana:test") && refused.detail.contains("leak"),
+        "{}",
+        refused.detail
+    );
+    assert_eq!(
+        desk.refused("mia", "task.claim", json!({})).await,
+        Code::Paused
+    );
+    desk.run_under(
+        "a1",
+        Some((&id, 1)),
+        "task.progress",
+        json!({ "task": id, "percent": 5 }),
+    )
+    .await
+    .expect("goes on");
     desk.ok("a1", "agent.heartbeat", json!({})).await;
-    assert_eq!(paused(desk.ok("ana", "resume", json!({})).await), (false, false, None));
-    assert_eq!(paused(desk.ok("ana", "resume", json!({})).await), (false, true, None));
+    assert_eq!(
+        paused(desk.ok("ana", "resume", json!({})).await),
+        (false, false, None)
+    );
+    assert_eq!(
+        paused(desk.ok("ana", "resume", json!({})).await),
+        (false, true, None)
+    );
     desk.claim("a1", None).await;
 }
 
@@ -234,15 +435,35 @@ async fn at_most_two_workers_of_a_role_hold_leases_even_at_once() {
         desk.add(&format!("Task {i}"), json!({})).await;
     }
     desk.add("Look at it", json!({ "role": "review" })).await;
-    let claims = AGENTS[..5].iter().map(|a| desk.run(a, "task.claim", json!({})));
-    let (got, refused): (Vec<_>, Vec<_>) = futures_util::future::join_all(claims).await.into_iter().partition(Result::is_ok);
+    let claims = AGENTS[..5]
+        .iter()
+        .map(|a| desk.run(a, "task.claim", json!({})));
+    let (got, refused): (Vec<_>, Vec<_>) = futures_util::future::join_all(claims)
+        .await
+        .into_iter()
+        .partition(Result::is_ok);
     assert_eq!(got.len(), 2);
-    assert!(refused.into_iter().all(|r| r.is_err_and(|p| p.code == Code::WorkerBound)));
+    assert!(
+        refused
+            .into_iter()
+            .all(|r| r.is_err_and(|p| p.code == Code::WorkerBound))
+    );
     desk.claim("a6", None).await;
-    let held = task(got.into_iter().next().expect("two").expect("claimed")).now.id;
-    desk.ok("ana", "task.release", json!({ "task": held })).await;
-    let again = futures_util::future::join_all(AGENTS[..5].iter().map(|a| desk.run(a, "task.claim", json!({})))).await;
-    assert!(again.iter().filter(|r| r.is_ok()).count() >= 1, "a place is free again: {again:?}");
+    let held = task(got.into_iter().next().expect("two").expect("claimed"))
+        .now
+        .id;
+    desk.ok("ana", "task.release", json!({ "task": held }))
+        .await;
+    let again = futures_util::future::join_all(
+        AGENTS[..5]
+            .iter()
+            .map(|a| desk.run(a, "task.claim", json!({}))),
+    )
+    .await;
+    assert!(
+        again.iter().filter(|r| r.is_ok()).count() >= 1,
+        "a place is free again: {again:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -251,18 +472,45 @@ async fn what_the_budget_refuses_waits_in_the_register_with_the_reason() {
     desk.register("a1", "code-1", "code").await;
     let limit = json!({ "provider": "claude", "limit": 1000, "unit": "tokens", "reset_at": "+5h" });
     desk.ok("ana", "budget.set", limit).await;
-    let big = desk.add("Big", json!({ "provider": "claude", "projected_tokens": 5000, "priority": 90 })).await;
+    let big = desk
+        .add(
+            "Big",
+            json!({ "provider": "claude", "projected_tokens": 5000, "priority": 90 }),
+        )
+        .await;
     let free = desk.add("Free", json!({ "priority": 10 })).await;
-    assert_eq!(desk.claim("a1", None).await.id, free, "what shares no limit passes");
+    assert_eq!(
+        desk.claim("a1", None).await.id,
+        free,
+        "what shares no limit passes"
+    );
     let waiting = desk.task(&big).await;
-    assert_eq!((waiting.status, waiting.attempts, waiting.holder), (TaskStatus::Queued, 0, None));
-    let refused = desk.run("a1", "task.claim", json!({ "task": big })).await.expect_err("over the cap");
+    assert_eq!(
+        (waiting.status, waiting.attempts, waiting.holder),
+        (TaskStatus::Queued, 0, None)
+    );
+    let refused = desk
+        .run("a1", "task.claim", json!({ "task": big }))
+        .await
+        .expect_err("over the cap");
     assert_eq!(refused.code, Code::BudgetCap);
-    assert!(refused.detail.starts_with("t1 is queued: "), "{}", refused.detail);
+    assert!(
+        refused.detail.starts_with("t1 is queued: "),
+        "{}",
+        refused.detail
+    );
     let waiting = desk.task(&big).await;
-    assert_eq!(waiting.status, TaskStatus::Queued, "a refusal keeps the queue");
+    assert_eq!(
+        waiting.status,
+        TaskStatus::Queued,
+        "a refusal keeps the queue"
+    );
     assert!(waiting.note.is_some_and(|n| refused.detail.ends_with(&n)));
-    let queued = waiting.history.iter().filter(|e| e.event == "task.queued").count();
+    let queued = waiting
+        .history
+        .iter()
+        .filter(|e| e.event == "task.queued")
+        .count();
     assert_eq!(queued, 1);
 }
 
@@ -271,21 +519,63 @@ async fn roles_of_agents_and_lists_are_respected() {
     let desk = Desk::open().await;
     desk.register("a1", "review-1", "review").await;
     let code = desk.add("Code", json!({})).await;
-    assert_eq!(desk.refused("a1", "task.claim", json!({ "task": code })).await, Code::WrongRole);
-    assert_eq!(desk.refused("a1", "task.claim", json!({})).await, Code::NothingReady);
-    assert_eq!(desk.refused("vic", "task.claim", json!({})).await, Code::WrongRole);
-    assert_eq!(desk.refused("out", "task.add", json!({ "title": "No" })).await, Code::NoGrant);
-    assert_eq!(desk.refused("ana", "task.add", json!({ "title": "Absurd", "max_attempts": 9_000_000 })).await, Code::Invalid);
-    let review = desk.add("Review", json!({ "role": "review", "type": "review", "depends_on": [code] })).await;
+    assert_eq!(
+        desk.refused("a1", "task.claim", json!({ "task": code }))
+            .await,
+        Code::WrongRole
+    );
+    assert_eq!(
+        desk.refused("a1", "task.claim", json!({})).await,
+        Code::NothingReady
+    );
+    assert_eq!(
+        desk.refused("vic", "task.claim", json!({})).await,
+        Code::WrongRole
+    );
+    assert_eq!(
+        desk.refused("out", "task.add", json!({ "title": "No" }))
+            .await,
+        Code::NoGrant
+    );
+    assert_eq!(
+        desk.refused(
+            "ana",
+            "task.add",
+            json!({ "title": "Absurd", "max_attempts": 9_000_000 })
+        )
+        .await,
+        Code::Invalid
+    );
+    let review = desk
+        .add(
+            "Review",
+            json!({ "role": "review", "type": "review", "depends_on": [code] }),
+        )
+        .await;
     let list = async |args| match desk.ask("vic", "task.list", args).await.expect("a list") {
-        Reply::Tasks(l) => (l.tasks.into_iter().map(|t| t.id).collect::<Vec<_>>(), l.total),
+        Reply::Tasks(l) => (
+            l.tasks.into_iter().map(|t| t.id).collect::<Vec<_>>(),
+            l.total,
+        ),
         other => panic!("{other:?}"),
     };
-    assert_eq!(list(json!({})).await, (vec![code.clone(), review.clone()], 2));
-    assert_eq!(list(json!({ "ready": true })).await, (vec![code.clone()], 1));
+    assert_eq!(
+        list(json!({})).await,
+        (vec![code.clone(), review.clone()], 2)
+    );
+    assert_eq!(
+        list(json!({ "ready": true })).await,
+        (vec![code.clone()], 1)
+    );
     assert_eq!(list(json!({ "limit": 1 })).await, (vec![code.clone()], 2));
     assert_eq!(list(json!({ "status": "completed" })).await, (vec![], 0));
     assert_eq!(list(json!({ "mine": true })).await, (vec![], 0));
-    let unready = desk.ask("out", "task.list", json!({})).await.expect_err("no grant");
-    assert_eq!((unready.code, unready.remedy.is_some()), (Code::NoGrant, true));
+    let unready = desk
+        .ask("out", "task.list", json!({}))
+        .await
+        .expect_err("no grant");
+    assert_eq!(
+        (unready.code, unready.remedy.is_some()),
+        (Code::NoGrant, true)
+    );
 }

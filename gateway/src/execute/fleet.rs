@@ -81,14 +81,15 @@ pub(crate) async fn resume(exec: &mut Exec<'_>, _: &verbs::Resume) -> Result<Rep
     Ok(Reply::Pause(switch(exec).await?))
 }
 
-/// Tells the lobby of a switch that was made elsewhere.
+/// Tells the lobby of a switch, unless the answer to the command stands there anyway.
 fn tell_lobby(exec: &mut Exec<'_>, what: &str, rest: &str) {
-    if exec
-        .place
-        .room_key
-        .as_ref()
-        .is_some_and(|k| k.as_str() == "lobby")
-    {
+    let answered_there = exec.place.event.is_some()
+        && exec
+            .place
+            .room_key
+            .as_ref()
+            .is_some_and(|k| k.as_str() == "lobby");
+    if answered_there {
         return;
     }
     let document = Document::new().paragraph([text("The fleet was "), bold(what), text(rest)]);

@@ -46,7 +46,11 @@ impl Clock for HandClock {
 impl HandClock {
     pub fn advance(&self, seconds: i64) {
         let mut now = self.0.lock().expect("the clock");
-        *now = Timestamp(now.0.checked_add(SignedDuration::from_secs(seconds)).expect("in range"));
+        *now = Timestamp(
+            now.0
+                .checked_add(SignedDuration::from_secs(seconds))
+                .expect("in range"),
+        );
     }
 }
 
@@ -54,8 +58,8 @@ impl HandClock {
 pub struct Desk {
     pub clock: HandClock,
     owner_url: String,
-    base: String,
-    client: reqwest::Client,
+    pub base: String,
+    pub client: reqwest::Client,
     tokens: BTreeMap<String, String>,
     _stop: DropGuard,
     _folder: tempfile::TempDir,
@@ -67,10 +71,20 @@ impl Desk {
     pub async fn open() -> Self {
         let desk = Self::bare().await;
         for (user, role) in [("ben", "operator"), ("mia", "member"), ("vic", "viewer")] {
-            desk.ok("ana", "member.add", json!({ "user": user_id(user), "role": role })).await;
+            desk.ok(
+                "ana",
+                "member.add",
+                json!({ "user": user_id(user), "role": role }),
+            )
+            .await;
         }
         for agent in AGENTS {
-            desk.ok("ana", "member.add", json!({ "user": user_id(agent), "role": "agent" })).await;
+            desk.ok(
+                "ana",
+                "member.add",
+                json!({ "user": user_id(agent), "role": "agent" }),
+            )
+            .await;
         }
         desk
     }
@@ -79,13 +93,20 @@ impl Desk {
     pub async fn bare() -> Self {
         let cluster = CLUSTER
             .get_or_init(|| async {
-                TemporaryCluster::start(Source::Auto, 400, &|_| {}).await.expect("a throw-away PostgreSQL")
+                TemporaryCluster::start(Source::Auto, 400, &|_| {})
+                    .await
+                    .expect("a throw-away PostgreSQL")
             })
             .await;
         let database = format!("desk_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
-        let mut owner = PgConnection::connect(&cluster.owner_url()).await.expect("the owner connects");
+        let mut owner = PgConnection::connect(&cluster.owner_url())
+            .await
+            .expect("the owner connects");
         let create = format!("CREATE DATABASE {database}");
-        sqlx::raw_sql(sqlx::AssertSqlSafe(create)).execute(&mut owner).await.expect("a database");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(create))
+            .execute(&mut owner)
+            .await
+            .expect("a database");
         let owner_url = cluster.prepared().url("fleet_owner", &database);
         let folder = tempfile::tempdir().expect("a folder");
         let tokens = PEOPLE
@@ -108,7 +129,9 @@ impl Desk {
         };
         let start: jiff::Timestamp = "2026-11-23T12:00:00Z".parse().expect("an instant");
         let clock = HandClock(Arc::new(Mutex::new(Timestamp(start))));
-        fleet_gateway::init(&init, &clock, &UuidIds).await.expect("the register is made");
+        fleet_gateway::init(&init, &clock, &UuidIds)
+            .await
+            .expect("the register is made");
         let tokens = tokens
             .into_iter()
             .map(|t| {
@@ -127,8 +150,13 @@ impl Desk {
             UuidIds,
             stop.clone(),
         );
-        #[expect(clippy::disallowed_methods, reason = "the gateway ends with the test's runtime")]
-        drop(tokio::spawn(async move { serving.await.expect("the gateway serves") }));
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the gateway ends with the test's runtime"
+        )]
+        drop(tokio::spawn(async move {
+            serving.await.expect("the gateway serves")
+        }));
         Self {
             clock,
             owner_url,
@@ -153,7 +181,13 @@ impl Desk {
     }
 
     /// A command, under a lease if there is one.
-    pub async fn run_under(&self, who: &str, lease: Option<(&str, u64)>, verb: &str, args: Value) -> Result<Reply, Problem> {
+    pub async fn run_under(
+        &self,
+        who: &str,
+        lease: Option<(&str, u64)>,
+        verb: &str,
+        args: Value,
+    ) -> Result<Reply, Problem> {
         let mut body = json!({ "request": { verb: args } });
         if let Some((task, epoch)) = lease {
             body["lease"] = json!({ "task": task, "epoch": epoch });
@@ -177,7 +211,9 @@ impl Desk {
     /// A command that must be done.
     pub async fn ok(&self, who: &str, verb: &str, args: Value) -> Reply {
         let said = format!("{who}: {verb} {args}");
-        self.run(who, verb, args).await.unwrap_or_else(|p| panic!("{said} was refused: {p:?}"))
+        self.run(who, verb, args)
+            .await
+            .unwrap_or_else(|p| panic!("{said} was refused: {p:?}"))
     }
 
     /// The code with which a command is refused.
@@ -190,7 +226,9 @@ impl Desk {
     }
 
     pub async fn ask(&self, who: &str, verb: &str, args: Value) -> Result<Reply, Problem> {
-        let response = self.post(who, "/v1/queries", json!({ "request": { verb: args } })).await;
+        let response = self
+            .post(who, "/v1/queries", json!({ "request": { verb: args } }))
+            .await;
         if response.status().is_success() {
             Ok(response.json().await.expect("a reply"))
         } else {
@@ -200,7 +238,12 @@ impl Desk {
 
     /// A task as it is now.
     pub async fn task(&self, id: &str) -> TaskView {
-        task(self.ask("ana", "task.show", json!({ "task": id })).await.expect("the task")).now
+        task(
+            self.ask("ana", "task.show", json!({ "task": id }))
+                .await
+                .expect("the task"),
+        )
+        .now
     }
 
     /// Adds a task and says its short form.
@@ -228,8 +271,13 @@ impl Desk {
 
     /// The register, with the owner's eyes.
     pub async fn register_rows(&self) -> PgConnection {
-        let mut owner = PgConnection::connect(&self.owner_url).await.expect("the owner connects");
-        sqlx::query("SELECT set_config('fleet.tenant', 'acme', false)").execute(&mut owner).await.expect("the tenant");
+        let mut owner = PgConnection::connect(&self.owner_url)
+            .await
+            .expect("the owner connects");
+        sqlx::query("SELECT set_config('fleet.tenant', 'acme', false)")
+            .execute(&mut owner)
+            .await
+            .expect("the tenant");
         owner
     }
 
@@ -257,7 +305,9 @@ impl Desk {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(std::time::Duration::from_secs(20), looking).await.expect("the sweep reaches the task")
+        tokio::time::timeout(std::time::Duration::from_secs(20), looking)
+            .await
+            .expect("the sweep reaches the task")
     }
 }
 

@@ -1,0 +1,196 @@
+//! Agents: names that cannot be taken over, incarnations, context, retirement.
+
+mod work_desk;
+
+use fleet_protocol::Reply;
+use fleet_protocol::problem::Code;
+use fleet_protocol::reply::{AgentView, Changed};
+use fleet_protocol::verbs::task::TaskStatus;
+use serde_json::{Value, json};
+use work_desk::{Desk, user_id};
+
+fn agent(reply: Reply) -> Changed<AgentView> {
+    match reply {
+        Reply::Agent(agent) => agent,
+        other => panic!("not an agent: {other:?}"),
+    }
+}
+
+fn as_code(name: &str) -> Value {
+    json!({ "name": name, "role": "code", "host": "h1" })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_belongs_to_one_account_and_an_account_is_one_agent() {
+    let desk = Desk::open().await;
+    let first = desk.register("a1", "code-1", "code").await;
+    assert_eq!(
+        (first.incarnation, first.state.as_str(), first.user.as_str()),
+        (1, "idle", "@a1:test")
+    );
+    assert_eq!(
+        desk.refused("a2", "agent.register", as_code("code-1"))
+            .await,
+        Code::Exists
+    );
+    assert_eq!(
+        desk.refused("a1", "agent.register", as_code("code-9"))
+            .await,
+        Code::Exists
+    );
+    let mut other = as_code("code-2");
+    other["user"] = json!(user_id("a2"));
+    assert_eq!(
+        desk.refused("a1", "agent.register", other.clone()).await,
+        Code::NotYourself
+    );
+    assert_eq!(
+        desk.refused("mia", "agent.register", other.clone()).await,
+        Code::NotYourself
+    );
+    assert_eq!(
+        agent(desk.ok("ana", "agent.register", other).await)
+            .now
+            .user
+            .as_str(),
+        "@a2:test"
+    );
+    assert_eq!(
+        desk.refused("vic", "agent.register", as_code("code-3"))
+            .await,
+        Code::WrongRole
+    );
+    match desk.ask("vic", "ps", json!({})).await.expect("the agents") {
+        Reply::Agents(all) => assert_eq!(
+            all.iter().map(|a| a.name.as_str()).collect::<Vec<_>>(),
+            ["code-1", "code-2"]
+        ),
+        other => panic!("{other:?}"),
+    }
+    assert!(
+        matches!(desk.ask("a1", "whoami", json!({})).await, Ok(Reply::WhoAmI(w)) if w.agent.is_some())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fresh_incarnation_loses_what_the_one_before_held() {
+    let desk = Desk::open().await;
+    desk.register("a1", "code-1", "code").await;
+    let id = desk.add("Held", json!({})).await;
+    desk.claim("a1", None).await;
+    assert_eq!(
+        desk.ask("ana", "agent.show", json!({ "name": "code-1" }))
+            .await
+            .map(|r| agent(r).now.state),
+        Ok("working".into())
+    );
+    let again = agent(desk.ok("a1", "agent.register", as_code("code-1")).await);
+    assert_eq!((again.now.incarnation, again.now.task), (2, None));
+    assert!(
+        again.notes.iter().any(|n| n.starts_with(&id)),
+        "{:?}",
+        again.notes
+    );
+    assert_eq!(desk.task(&id).await.status, TaskStatus::Pending);
+    let stale = desk
+        .run_under("a1", Some((&id, 1)), "task.progress", json!({ "task": id }))
+        .await
+        .expect_err("stale");
+    assert_eq!(stale.code, Code::StaleEpoch);
+    assert_eq!(desk.claim("a1", None).await.epoch, Some(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_context_gets_no_new_task_until_a_fresh_incarnation() {
+    let desk = Desk::open().await;
+    desk.register("a1", "code-1", "code").await;
+    desk.add("Waiting", json!({})).await;
+    for (tokens, told) in [
+        (100_000, 0),
+        (160_000, 1),
+        (170_000, 1),
+        (200_000, 2),
+        (200_001, 2),
+    ] {
+        desk.ok("a1", "agent.heartbeat", json!({ "context_tokens": tokens }))
+            .await;
+        assert_eq!(
+            desk.said("ops", "of 200000 tokens").await,
+            told,
+            "at {tokens}"
+        );
+    }
+    assert_eq!(
+        desk.refused("a1", "task.claim", json!({})).await,
+        Code::ContextFull
+    );
+    desk.ok("a1", "agent.heartbeat", json!({})).await;
+    assert_eq!(
+        desk.refused("a1", "task.claim", json!({})).await,
+        Code::ContextFull,
+        "silence empties no context"
+    );
+    desk.register("a1", "code-1", "code").await;
+    desk.claim("a1", None).await;
+    assert_eq!(
+        desk.refused("mia", "agent.heartbeat", json!({})).await,
+        Code::NotYourself
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_agent_is_seen_and_a_retired_one_holds_nothing() {
+    let desk = Desk::open().await;
+    desk.register("a1", "code-1", "code").await;
+    let id = desk.add("Held", json!({})).await;
+    desk.claim("a1", None).await;
+    desk.clock.advance(300);
+    let shown = desk
+        .ask("vic", "agent.show", json!({ "name": "code-1" }))
+        .await
+        .map(|r| agent(r).now);
+    assert_eq!(
+        shown.map(|a| (a.state, a.heartbeat_age)),
+        Ok(("silent".into(), Some(300)))
+    );
+    assert_eq!(
+        desk.refused("mia", "agent.retire", json!({ "name": "code-1" }))
+            .await,
+        Code::WrongRole
+    );
+    let retired = agent(
+        desk.ok("ana", "agent.retire", json!({ "name": "code-1" }))
+            .await,
+    );
+    assert_eq!(
+        (retired.now.state.as_str(), retired.notes.len()),
+        ("retired", 1)
+    );
+    assert_eq!(desk.task(&id).await.status, TaskStatus::Pending);
+    assert!(
+        agent(
+            desk.ok("ana", "agent.retire", json!({ "name": "code-1" }))
+                .await
+        )
+        .already
+    );
+    assert_eq!(
+        desk.refused("ana", "agent.retire", json!({ "name": "ghost" }))
+            .await,
+        Code::NotFound
+    );
+    let list = async |all| match desk
+        .ask("vic", "agent.list", json!({ "all": all }))
+        .await
+        .expect("agents")
+    {
+        Reply::Agents(a) => a.len(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((list(false).await, list(true).await), (0, 1));
+    assert_eq!(
+        desk.register("a1", "code-1", "code").await.incarnation,
+        2,
+        "it may come back"
+    );
+}
