@@ -72,10 +72,11 @@ async fn the_doctor_names_what_is_broken_and_what_to_do() {
     );
     assert_eq!(state("agents").map(|s| s.0), Some(warning));
     assert_eq!(state("pause").map(|s| s.0), Some(warning));
+    let unsent = "0 dead, 0 parked, 1 unsent for more than a minute";
     assert_eq!(
-        state("outbox").map(|s| s.0),
-        Some(ok),
-        "nothing is late while nobody wrote to a room"
+        state("outbox"),
+        Some((warning, unsent.into())),
+        "the lobby was told of the pause"
     );
 }
 
