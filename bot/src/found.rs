@@ -1,6 +1,6 @@
 //! Looks for a row in its room, when the homeserver may have forgotten its transaction id.
 
-use crate::standin::outbound::Outgoing;
+use fleet_bridge::outbound::Outgoing;
 use fleet_protocol::event::TWIN;
 use fleet_protocol::outbox::OutboxRow;
 use matrix_sdk::Room;

@@ -30,7 +30,6 @@ mod sender;
 mod session;
 mod settings;
 mod settle;
-mod standin;
 mod submission;
 mod sync;
 #[cfg(test)]

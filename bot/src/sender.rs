@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::standin::outbound::{Outgoing, render};
+use fleet_bridge::outbound::{Outgoing, render};
 use fleet_protocol::api::Attempts;
 use fleet_protocol::outbox::{OutboxRow, Settlement};
 use matrix_sdk::ruma::api::client::membership::joined_rooms;

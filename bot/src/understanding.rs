@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::standin::inbound::{Incoming, Limits, Reading, read};
+use fleet_bridge::inbound::{Incoming, Limits, Reading, read};
 use fleet_protocol::Timestamp;
 use fleet_protocol::envelope::{Envelope, Mark, Provenance};
 use fleet_protocol::scalar::MAX_INTEGER;
