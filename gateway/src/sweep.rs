@@ -42,14 +42,14 @@ pub(crate) async fn run(core: Arc<Core>, stop: CancellationToken) {
 pub(crate) async fn once(core: &Core) -> Result<(), sqlx::Error> {
     let now = db::time(core.clock.now());
     let leases = sqlx::query!(
-        r#"SELECT tenant_id AS "tenant!", task_id AS "id!" FROM fleet.expired_leases($1, $2)"#,
+        r#"SELECT tenant AS "tenant!", id AS "id!" FROM fleet.expired_leases($1, $2) AS due (tenant, id)"#,
         now,
         MOST
     )
     .fetch_all(&core.pool)
     .await?;
     let proposals = sqlx::query!(
-        r#"SELECT tenant_id AS "tenant!", id AS "id!" FROM fleet.due_proposals($1, $2)"#,
+        r#"SELECT tenant AS "tenant!", id AS "id!" FROM fleet.due_proposals($1, $2) AS due (tenant, id)"#,
         now,
         MOST
     )

@@ -1,0 +1,272 @@
+//! Rows of the outbox: in order, withheld, superseded, settled once.
+
+use std::time::Duration;
+
+use fleet_protocol::api::{Attempts, Outbox, Settled, Settlements, path};
+use fleet_protocol::envelope::BotLease;
+use fleet_protocol::outbox::{OutboxRow, Relation, Settlement, Target};
+use reqwest::StatusCode;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::stage::{LOBBY, Stage, line, on, read, refused};
+
+/// A row of the lobby, written as the gateway would.
+async fn write(stage: &Stage, id: u128, kind: &str, target: Option<u128>) {
+    let (id, message) = (
+        Uuid::from_u128(id),
+        json!({ kind: { "attention": "quiet", "document": [], "mentions": [] } }),
+    );
+    let relation = target.map(|t| json!({ "replaces": { "row": Uuid::from_u128(t) } }));
+    let relation = relation.map_or("NULL".to_owned(), |r| format!("'{r}'"));
+    let target = target.map_or("NULL".to_owned(), |t| format!("'{}'", Uuid::from_u128(t)));
+    let sql = format!(
+        "SET fleet.tenant = 'default';
+         INSERT INTO fleet.outbox (tenant_id, id, room, post, relation, target_row, created_at)
+         SELECT 'default', '{id}', r.id, '{message}', {relation}, {target}, now() FROM fleet.rooms r WHERE key = 'lobby'"
+    );
+    on(&stage.database.owner, &sql).await;
+}
+
+async fn settle(stage: &Stage, lease: &BotLease, row: Uuid, settlement: Settlement) {
+    let body = Settlements {
+        lease: lease.clone(),
+        rows: vec![Settled { row, settlement }],
+    };
+    assert_eq!(
+        stage.post(path::SETTLEMENTS, &body).await.status(),
+        StatusCode::NO_CONTENT
+    );
+}
+
+fn sent(event_id: &str) -> Settlement {
+    Settlement::Sent {
+        event_id: event_id.into(),
+    }
+}
+
+fn ids(rows: &[OutboxRow]) -> Vec<u128> {
+    rows.iter().map(|r| r.id.as_u128()).collect()
+}
+
+#[tokio::test]
+async fn rows_come_in_order_until_settled_and_settling_twice_changes_nothing() {
+    let stage = Stage::new().await;
+    let lease = stage.bot().await;
+    for id in [3, 1, 2] {
+        write(&stage, id, "message", None).await;
+    }
+    assert_eq!(
+        ids(&stage.outbox().await.rows),
+        [3, 1, 2],
+        "the order of writing"
+    );
+    settle(&stage, &lease, Uuid::from_u128(1), sent("$a")).await;
+    settle(&stage, &lease, Uuid::from_u128(1), sent("$b")).await;
+    settle(
+        &stage,
+        &lease,
+        Uuid::from_u128(1),
+        Settlement::Dead {
+            reason: "too late".into(),
+        },
+    )
+    .await;
+    assert_eq!(ids(&stage.outbox().await.rows), [3, 2]);
+    assert_eq!(
+        stage
+            .database
+            .count("SELECT count(*) FROM fleet.outbox WHERE event_id = '$a' AND state = 'sent'")
+            .await,
+        1
+    );
+    assert_eq!(
+        stage
+            .database
+            .count("SELECT count(*) FROM fleet.incidents")
+            .await,
+        0
+    );
+}
+
+#[tokio::test]
+async fn a_row_waits_for_the_row_it_relates_to() {
+    let stage = Stage::new().await;
+    let lease = stage.bot().await;
+    write(&stage, 1, "message", None).await;
+    write(&stage, 2, "edit", Some(1)).await;
+    assert_eq!(ids(&stage.outbox().await.rows), [1]);
+    settle(&stage, &lease, Uuid::from_u128(1), sent("$card")).await;
+    let rows = stage.outbox().await.rows;
+    assert_eq!(ids(&rows), [2]);
+    assert_eq!(
+        rows[0].relation,
+        Some(Relation::Replaces(Target::Event("$card".into())))
+    );
+}
+
+#[tokio::test]
+async fn what_relates_to_a_dead_row_is_dropped_and_an_incident_is_told() {
+    let stage = Stage::new().await;
+    let lease = stage.bot().await;
+    write(&stage, 1, "message", None).await;
+    write(&stage, 2, "edit", Some(1)).await;
+    settle(
+        &stage,
+        &lease,
+        Uuid::from_u128(1),
+        Settlement::Dead {
+            reason: "M_TOO_LARGE".into(),
+        },
+    )
+    .await;
+    assert_eq!(
+        stage
+            .database
+            .count("SELECT count(*) FROM fleet.outbox WHERE state = 'superseded'")
+            .await,
+        1
+    );
+    let open =
+        "SELECT count(*) FROM fleet.incidents WHERE rule = 'outbox.dead' AND subject = 'lobby'";
+    assert_eq!(stage.database.count(open).await, 1);
+    stage.bind(&lease, Some("ops"), "!ops:test", None).await;
+    let rows = stage.outbox().await.rows;
+    assert_eq!(rows.len(), 1, "the alarm waited for its room: {rows:?}");
+    assert_eq!(rows[0].room_id, "!ops:test");
+}
+
+#[tokio::test]
+async fn parked_rows_and_others_follow_the_room_to_its_successor() {
+    let stage = Stage::new().await;
+    let lease = stage.bot().await;
+    write(&stage, 1, "message", None).await;
+    write(&stage, 2, "message", None).await;
+    settle(
+        &stage,
+        &lease,
+        Uuid::from_u128(1),
+        Settlement::Parked {
+            reason: "not in the room".into(),
+        },
+    )
+    .await;
+    assert_eq!(ids(&stage.outbox().await.rows), [2]);
+    stage
+        .bind(&lease, None, "!upgraded:test", Some(LOBBY))
+        .await;
+    let rows = stage.outbox().await.rows;
+    assert_eq!(ids(&rows), [1, 2]);
+    assert!(rows.iter().all(|r| r.room_id == "!upgraded:test"));
+}
+
+#[tokio::test]
+async fn the_first_attempt_of_a_device_is_kept() {
+    let stage = Stage::new().await;
+    let lease = stage.bot().await;
+    write(&stage, 1, "message", None).await;
+    let mut attempts = Attempts {
+        lease,
+        device: "ONE".into(),
+        rows: vec![Uuid::from_u128(1)],
+    };
+    for device in ["ONE", "ONE", "TWO"] {
+        attempts.device = device.into();
+        assert_eq!(
+            stage.post(path::ATTEMPTS, &attempts).await.status(),
+            StatusCode::NO_CONTENT
+        );
+        let first = stage.outbox().await.rows[0].attempt.clone().unwrap();
+        assert_eq!(first.device, device);
+        assert_eq!(
+            first.at.as_millis() % 60_000,
+            if device == "TWO" { 20_000 } else { 0 },
+            "{device}"
+        );
+        stage.clock.advance(10);
+    }
+}
+
+#[tokio::test]
+async fn a_stale_bot_settles_nothing() {
+    let stage = Stage::new().await;
+    let mut lease = stage.bot().await;
+    write(&stage, 1, "message", None).await;
+    lease.epoch += 1;
+    let body = Settlements {
+        lease,
+        rows: vec![Settled {
+            row: Uuid::from_u128(1),
+            settlement: sent("$a"),
+        }],
+    };
+    assert_eq!(
+        refused(stage.post(path::SETTLEMENTS, &body).await).await,
+        (409, "bot.lease_lost".into())
+    );
+    assert_eq!(ids(&stage.outbox().await.rows), [1]);
+}
+
+#[tokio::test]
+async fn a_waiting_call_is_woken_by_what_is_written() {
+    let stage = Stage::new().await;
+    let lease = stage.bot().await;
+    let waiting = async {
+        let response = stage
+            .get(&format!("{}?wait=25", path::OUTBOX), &stage.bot)
+            .await;
+        read::<Outbox>(response).await
+    };
+    let writing = async {
+        // An incident is posted by a row that no submit hands out.
+        stage.bind(&lease, Some("ops"), "!ops:test", None).await;
+        let body = json!({ "lease": lease, "rule": "room.mark_lost", "subject": LOBBY, "detail": "read it" });
+        assert_eq!(
+            stage.post(path::INCIDENTS, &body).await.status(),
+            StatusCode::NO_CONTENT
+        );
+        assert_eq!(
+            stage.post(path::INCIDENTS, &body).await.status(),
+            StatusCode::NO_CONTENT
+        );
+    };
+    let (outbox, ()) = tokio::time::timeout(Duration::from_secs(20), async {
+        tokio::join!(waiting, writing)
+    })
+    .await
+    .unwrap();
+    assert_eq!(outbox.rows.len(), 1, "one open incident, one message");
+}
+
+#[tokio::test]
+async fn a_reply_to_an_answer_means_the_task_it_was_about() {
+    let stage = Stage::new().await;
+    let lease = stage.bot().await;
+    let done = stage
+        .submitted(
+            &lease,
+            "$join",
+            vec![line("$1", json!({ "task.add": { "title": "one" } }))],
+        )
+        .await;
+    let answer = done
+        .outbox
+        .iter()
+        .find(|r| matches!(r.relation, Some(Relation::Reply { .. })))
+        .unwrap();
+    settle(&stage, &lease, answer.id, sent("$answer")).await;
+    let mut reply = line("$2", json!({ "task.cancel": { "task": "this" } }));
+    let lost = line("$3", json!({ "task.show": { "task": "this" } }));
+    reply.context.reply_to = Some("$answer".into());
+    let done = stage.submitted(&lease, "$1", vec![reply, lost]).await;
+    assert_eq!(
+        done.receipts[0].outcome,
+        fleet_protocol::envelope::Outcome::Done,
+        "{:?}",
+        done.receipts[0]
+    );
+    assert_eq!(
+        done.receipts[1].problem.as_ref().unwrap().code.as_str(),
+        "register.nothing_referred"
+    );
+}
