@@ -7,6 +7,7 @@ use fleet_protocol::problem::Code;
 use fleet_protocol::reply::{Changed, MemberView};
 use fleet_protocol::verbs::member::GrantRole;
 use serde_json::json;
+use sqlx::Connection as _;
 use work_desk::Desk;
 
 fn member(reply: Reply) -> Changed<MemberView> {
@@ -157,9 +158,20 @@ async fn the_last_operator_stays_even_when_two_revoke_each_other_at_once() {
         json!({ "user": "@ben:test", "role": "operator" }),
     )
     .await;
-    let (first, second) = tokio::join!(
+    // Both have begun, and neither can end, before one of them may go on.
+    let mut owner = desk.register_rows().await;
+    let mut held = owner.begin().await.expect("a transaction");
+    sqlx::query("SELECT FROM fleet.grants WHERE role = 'operator' FOR UPDATE")
+        .execute(&mut *held)
+        .await
+        .expect("the grants are locked");
+    let (first, second, ()) = tokio::join!(
         desk.run("ana", "member.revoke", json!({ "user": "@ben:test" })),
         desk.run("ben", "member.revoke", json!({ "user": "@ana:test" })),
+        async {
+            desk.until_waiting(2).await;
+            held.commit().await.expect("the grants are free");
+        },
     );
     assert_eq!(
         [first.is_ok(), second.is_ok()]

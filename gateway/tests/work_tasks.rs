@@ -479,16 +479,6 @@ async fn what_the_budget_refuses_waits_in_the_register_with_the_reason() {
         )
         .await;
     let free = desk.add("Free", json!({ "priority": 10 })).await;
-    assert_eq!(
-        desk.claim("a1", None).await.id,
-        free,
-        "what shares no limit passes"
-    );
-    let waiting = desk.task(&big).await;
-    assert_eq!(
-        (waiting.status, waiting.attempts, waiting.holder),
-        (TaskStatus::Queued, 0, None)
-    );
     let refused = desk
         .run("a1", "task.claim", json!({ "task": big }))
         .await
@@ -501,17 +491,26 @@ async fn what_the_budget_refuses_waits_in_the_register_with_the_reason() {
     );
     let waiting = desk.task(&big).await;
     assert_eq!(
-        waiting.status,
-        TaskStatus::Queued,
-        "a refusal keeps the queue"
+        (waiting.status, waiting.attempts, waiting.holder),
+        (TaskStatus::Queued, 0, None),
+        "a refusal keeps the queue and nothing else"
     );
     assert!(waiting.note.is_some_and(|n| refused.detail.ends_with(&n)));
-    let queued = waiting
-        .history
-        .iter()
-        .filter(|e| e.event == "task.queued")
-        .count();
-    assert_eq!(queued, 1);
+    assert_eq!(
+        desk.claim("a1", None).await.id,
+        free,
+        "what shares no limit passes"
+    );
+    let more = json!({ "provider": "claude", "projected_tokens": 6000, "priority": 95 });
+    let more = desk.add("More", more).await;
+    assert_eq!(
+        desk.refused("a1", "task.claim", json!({})).await,
+        Code::BudgetCap
+    );
+    assert_eq!(desk.task(&more).await.status, TaskStatus::Queued);
+    let events = desk.task(&big).await.history;
+    let queued = events.iter().filter(|e| e.event == "task.queued").count();
+    assert_eq!(queued, 1, "told once, however often it is tried");
 }
 
 #[tokio::test(flavor = "multi_thread")]

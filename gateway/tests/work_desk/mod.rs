@@ -294,6 +294,28 @@ impl Desk {
         .expect("the outbox")
     }
 
+    /// Looks at the register until so many of its sessions wait for a lock.
+    pub async fn until_waiting(&self, sessions: i64) {
+        let mut owner = self.register_rows().await;
+        let looking = async {
+            loop {
+                let waiting: i64 = sqlx::query_scalar(
+                    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+                )
+                .fetch_one(&mut owner)
+                .await
+                .expect("the sessions");
+                if waiting >= sessions {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(20), looking)
+            .await
+            .expect("the sessions reach the lock");
+    }
+
     /// Looks at a task until it is as wanted: the sweep does it within a second or two.
     pub async fn until(&self, id: &str, wanted: impl Fn(&TaskView) -> bool) -> TaskView {
         let looking = async {
