@@ -238,7 +238,7 @@ fn undo(verb: &str, reply: &Reply) -> Option<String> {
 /// Edits never run; who edits an executed command is told so.
 async fn edit(tx: &mut Tx, job: &Job<'_>, target: &str) -> Result<Ended, sqlx::Error> {
     let prior = journal::find(tx, job.tenant, target).await?;
-    if !prior.is_some_and(|(_, verb)| verb.is_some()) {
+    if prior.is_none_or(|(_, verb)| verb.is_none()) {
         return Ok(Ended::skipped());
     }
     let problem = Problem::new(

@@ -125,10 +125,6 @@ pub(crate) enum Room {
 
 /// Kinds of things that messages are about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(
-    dead_code,
-    reason = "the whole vocabulary of the column, whichever verbs exist"
-)]
 pub(crate) enum Subject {
     /// A task.
     Task,

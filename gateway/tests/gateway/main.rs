@@ -1,7 +1,16 @@
 //! The gateway over HTTP on a real PostgreSQL: a database per test, reached as `fleet_app`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking; clippy knows this of functions marked as tests only, not of what they call"
+)]
+
 mod api;
+mod follow;
 mod outbox;
 mod register;
 mod stage;
 mod submit;
+mod wire;

@@ -9,7 +9,7 @@ use reqwest::StatusCode;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::stage::{LOBBY, Stage, line, on, read, refused};
+use crate::stage::{LOBBY, OPERATOR, Stage, line, on, read, refused};
 
 /// A row of the lobby, written as the gateway would.
 async fn write(stage: &Stage, id: u128, kind: &str, target: Option<u128>) {
@@ -269,4 +269,33 @@ async fn a_reply_to_an_answer_means_the_task_it_was_about() {
         done.receipts[1].problem.as_ref().unwrap().code.as_str(),
         "register.nothing_referred"
     );
+}
+
+#[tokio::test]
+async fn an_edit_that_nobody_has_tried_gives_way_to_a_newer_one() {
+    let stage = Stage::new().await;
+    stage.bot().await;
+    let seat = json!({ "title": "ceo", "holder": { "user": OPERATOR }, "weight": 1 });
+    let other = json!({ "title": "cfo", "holder": { "user": "@cfo:test" }, "weight": 1 });
+    let propose =
+        json!({ "board.propose": { "title": "Shall we?", "seats": [seat, other], "quorum": 100 } });
+    let vote = |why: &str| json!({ "board.vote": { "proposal": "p1", "verdict": "approve", "reason": [why] } });
+    for (key, request) in [
+        ("1", propose),
+        ("2", vote("first")),
+        ("3", vote("middle")),
+        ("4", vote("second")),
+    ] {
+        let receipt: fleet_protocol::Receipt = read(stage.command(key, request).await).await;
+        assert_eq!(
+            receipt.outcome,
+            fleet_protocol::envelope::Outcome::Done,
+            "{receipt:?}"
+        );
+    }
+    let edits = |state: &str| {
+        format!("SELECT count(*) FROM fleet.outbox WHERE post ? 'edit' AND state = '{state}'")
+    };
+    assert_eq!(stage.database.count(&edits("pending")).await, 1);
+    assert_eq!(stage.database.count(&edits("superseded")).await, 2);
 }

@@ -10,12 +10,9 @@ use fleet_gateway::{
 use fleet_local::postgres::{Source, TemporaryCluster};
 use fleet_protocol::Timestamp;
 use fleet_protocol::api::{BindRoom, LeaseGrant, LeaseRequest, Outbox, path};
-use fleet_protocol::envelope::{
-    Body, BotLease, Context, Envelope, Mark, Provenance, Submit, Submitted,
-};
+use fleet_protocol::envelope::{BotLease, Envelope, Mark, Submit, Submitted};
 use reqwest::{Method, Response, StatusCode};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -23,11 +20,13 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 use uuid::Uuid;
 
+pub(crate) use crate::wire::{batch, line, read, refused};
+
 pub(crate) const OPERATOR: &str = "@op:test";
 pub(crate) const BOT: &str = "@fleet:test";
 pub(crate) const LOBBY: &str = "!lobby:test";
 /// 2026-11-23T12:00Z.
-const NOON: i64 = 1_795_435_200_000;
+pub(crate) const NOON: i64 = 1_795_435_200_000;
 
 /// The cluster's template and its tokens.
 struct Template {
@@ -349,66 +348,5 @@ impl Stage {
         envelopes: Vec<Envelope>,
     ) -> Submitted {
         read(self.submit(&batch(lease, after, envelopes)).await).await
-    }
-}
-
-/// The body of an answer that must be good.
-pub(crate) async fn read<T: DeserializeOwned>(response: Response) -> T {
-    let status = response.status();
-    let text = response.text().await.unwrap();
-    assert!(status.is_success(), "{status}: {text}");
-    serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"))
-}
-
-/// Status and code of an answer that must be a problem document.
-pub(crate) async fn refused(response: Response) -> (u16, String) {
-    let status = response.status().as_u16();
-    assert_eq!(
-        response.headers()["content-type"],
-        "application/problem+json"
-    );
-    let problem: serde_json::Value = response.json().await.unwrap();
-    assert_eq!(problem["status"], status);
-    assert!(
-        problem["type"].is_string()
-            && problem["title"].is_string()
-            && problem["detail"].is_string(),
-        "{problem}"
-    );
-    (status, problem["code"].as_str().unwrap().to_owned())
-}
-
-/// The operator's line in the lobby.
-pub(crate) fn line(key: &str, request: serde_json::Value) -> Envelope {
-    Envelope {
-        key: key.to_owned(),
-        sender: OPERATOR.parse().unwrap(),
-        joined: true,
-        power_level: 100,
-        origin_ts: Timestamp::from_millis(NOON),
-        provenance: Provenance::Live,
-        digest: format!("digest of {key}"),
-        context: Context::default(),
-        body: Body::Line {
-            line: "!...".into(),
-            request: serde_json::from_value(request).unwrap(),
-        },
-    }
-}
-
-pub(crate) fn batch(lease: &BotLease, after: &str, envelopes: Vec<Envelope>) -> Submit {
-    let last = envelopes
-        .last()
-        .map_or_else(|| after.to_owned(), |e| e.key.clone());
-    Submit {
-        lease: lease.clone(),
-        device: "DEVICE".into(),
-        room_id: LOBBY.into(),
-        expected_mark: Some(after.to_owned()),
-        envelopes,
-        mark: Mark {
-            event_id: last,
-            read_up_to: Timestamp::from_millis(NOON),
-        },
     }
 }
