@@ -1,0 +1,130 @@
+//! What people read of every answer and of typical problems, as plain text; and the wire form of
+//! the values that cross borders.
+
+use fleet_protocol::chat;
+use fleet_protocol::problem::{Code, Place, Problem};
+use fleet_protocol::reply::Reply;
+use serde_json::{Value, json};
+
+/// One answer of every kind, and the states that read differently, in their wire form.
+fn replies() -> Value {
+    let at = "2026-11-30T08:00:00Z";
+    let task = json!({"id": "t142", "title": "Write the release notes", "status": "pending", "type": "documentation", "role": "code", "priority": 50, "attempts": 0, "max_attempts": 3, "actual_tokens": 0});
+    let mut running = task.clone();
+    for (key, value) in [
+        ("status", json!("running")),
+        ("holder", json!("code-1")),
+        ("epoch", json!(2)),
+        ("lease_until", json!(at)),
+        ("percent", json!(40)),
+        ("attempts", json!(1)),
+        ("projected_tokens", json!(50_000)),
+        ("actual_tokens", json!(41_200)),
+        ("brief", json!("All of them.")),
+        (
+            "history",
+            json!([{"at": at, "event": "task.started", "by": "code-1", "note": "begun"}]),
+        ),
+    ] {
+        running[key] = value;
+    }
+    let agent = json!({"name": "code-1", "role": "code", "host": "h1", "user": "@agent-code-1-h1:example.org", "incarnation": 2, "state": "working", "task": "t142", "context_tokens": 160_000, "heartbeat_age": 30});
+    let window = json!({"provider": "claude", "window": "weekly", "unit": "tokens", "limit": 2_000_000, "spent": 500_000, "held": 100_000, "presumed": 0, "starts_at": at, "resets_at": at, "resets_text": "Mon 2026-11-30 09:00 CET (in 3 d)", "alert_at": 95, "source": "user_entered"});
+    let seat = |title: &str| json!({"title": title, "holder": {"user": "@kim:example.org"}, "weight": 1, "may_veto": true});
+    let proposal = json!({"id": "p12", "title": "Stop for the weekend", "text": "Everybody rests.", "kind": "pause", "proposer": "@dana:example.org", "effect": {"pause": {}}, "effect_text": "!pause", "seats": [{"seat": seat("ceo"), "verdict": "approve", "reason": "rest"}, {"seat": seat("cto")}], "quorum": 50, "closes_at": at, "closes_text": "Mon 2026-11-30 09:00 CET (in 2 h)", "state": "open", "tally": {"approve": 1, "reject": 0, "abstain": 0, "conditional": 0, "cast": 1, "total": 2}, "hash": "0123456789abcdef"});
+    let mission = json!({"id": "m7", "title": "Ship 1.0", "goal": "All of it", "open": true, "tasks": [["pending", 3], ["budget_paused", 1]], "projected_tokens": 2_000_000, "actual_tokens": 41_200});
+    let member = json!({"user": "@dana:example.org", "grants": [{"role": "member"}, {"role": "operator", "room": "board"}]});
+    let status = json!({"tenant": "acme", "pause": {"paused": true, "by": "@dana:example.org", "reason": "release", "since": at}, "tasks": [["pending", 3]], "ready": 2, "agents": 3, "alive": 2, "open_proposals": 1, "incidents": [{"rule": "budget.threshold", "subject": "claude weekly", "detail": "95 % used", "since": at}], "budgets": [window]});
+    json!([
+        {"help": {"topic": "task add", "text": "Add a task"}},
+        {"who_am_i": {"principal": "@dana:example.org", "tenant": "acme", "roles": ["operator"], "agent": "code-1", "power_level": 100, "zone": "Europe/Berlin"}},
+        {"who_am_i": {"principal": "@new:example.org", "tenant": "acme", "roles": [], "zone": "UTC"}},
+        {"status": status},
+        {"agents": [agent]}, {"agents": []}, {"agent": {"change": "registered", "now": agent}},
+        {"doctor": {"checks": [{"name": "outbox", "state": "ok", "found": "empty"}, {"name": "floor", "state": "broken", "found": "no enhancer", "remedy": "register one"}]}},
+        {"pause": {"paused": true, "by": "@dana:example.org", "reason": "release", "since": at}}, {"pause": {"paused": false, "already": true}},
+        {"verbosity": "quiet"},
+        {"member": {"change": "added", "now": member}}, {"members": [member]}, {"members": []},
+        {"mission": {"change": "opened", "now": mission}}, {"missions": [mission]}, {"missions": []},
+        {"task": {"change": "added", "now": task}}, {"task": {"now": running, "notes": ["The lease was renewed."]}}, {"task": {"change": "cancelled", "already": true, "now": task}},
+        {"tasks": {"tasks": [task, running], "total": 1_002}}, {"tasks": {"tasks": [], "total": 0}},
+        {"spend": {"task": "t142", "added_tokens": 1_200, "total_tokens": 41_200, "late": true}},
+        {"budget": {"change": "set", "now": window}}, {"budgets": [window]}, {"budgets": []},
+        {"proposal": {"change": "opened", "now": proposal}}, {"proposals": [proposal]}, {"proposals": []},
+        {"ballot": {"proposal": "p12", "title": "Stop for the weekend", "seat": "cto", "verdict": "reject", "replaces": "approve", "sequence": 2}},
+    ])
+}
+
+#[test]
+fn every_answer_reads_well_and_keeps_its_wire_form() {
+    let wire = replies();
+    let read: Vec<Reply> = serde_json::from_value(wire).unwrap();
+    let plain: Vec<String> = read.iter().map(|r| r.document().plain()).collect();
+    insta::assert_snapshot!("answers", plain.join("\n\n================\n\n"));
+    for reply in &read {
+        let again: Reply = serde_json::from_value(serde_json::to_value(reply).unwrap()).unwrap();
+        assert_eq!(&again, reply);
+    }
+    insta::assert_json_snapshot!("answers_wire", read);
+}
+
+#[test]
+fn every_kind_of_answer_is_among_the_examples() {
+    let schema = schemars::schema_for!(Reply).to_value();
+    let kinds = schema["oneOf"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|k| k["required"][0].as_str());
+    let examples = replies();
+    for kind in kinds {
+        assert!(
+            examples
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|r| r.get(kind).is_some()),
+            "{kind}"
+        );
+    }
+}
+
+#[test]
+fn problems_point_at_the_wrong_word() {
+    let typed = [
+        "tsak add x",
+        "task add x --type codng",
+        "task fail t1",
+        "task add \"x",
+        "task add x\n!task add y",
+    ];
+    let mut all: Vec<Problem> = typed
+        .iter()
+        .map(|l| chat::parse(l).unwrap_err().problem())
+        .collect();
+    all.push(
+        Problem::new(Code::Malformed, "invalid type")
+            .at(Place::Path("command.task.add.title".into()))
+            .reference("0190a5d"),
+    );
+    all.push(
+        Problem::new(Code::TooLate, "not run, arrived 3 h late")
+            .remedy("send it again if it is still wanted")
+            .suggest("!pause"),
+    );
+    let plain: Vec<String> = all.iter().map(|p| p.document().plain()).collect();
+    insta::assert_snapshot!("problems", plain.join("\n\n================\n\n"));
+    insta::assert_json_snapshot!("problems_wire", all);
+}
+
+#[test]
+fn help_is_complete() {
+    let topics = [
+        vec![],
+        vec!["task".to_owned()],
+        vec!["task".to_owned(), "add".to_owned()],
+        vec!["board".to_owned(), "vote".to_owned()],
+    ];
+    let texts: Vec<String> = topics.iter().map(|t| chat::help(t).unwrap().text).collect();
+    insta::assert_snapshot!("help", texts.join("\n\n================\n\n"));
+}
