@@ -51,8 +51,6 @@ pub enum Operate {
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },
-    /// Measure against a floor in the same run
-    Bench(Bench),
 }
 
 /// `fleet up`.
@@ -142,35 +140,6 @@ pub struct Doctor {
     /// Data folder of `fleet up`, whose configuration is used
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
-}
-
-/// `fleet bench`.
-#[derive(Debug, Clone, Args)]
-pub struct Bench {
-    /// What to measure
-    #[arg(value_enum, default_value = "all")]
-    pub what: Measure,
-    /// The homeserver.
-    #[command(flatten)]
-    pub existing: Existing,
-    /// Samples of a round trip
-    #[arg(long, value_name = "N", default_value = "1000")]
-    pub samples: u32,
-}
-
-/// A group of measures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Measure {
-    /// One command at a time, against an echo bot
-    Roundtrip,
-    /// Eight rooms at once, against an echo bot
-    Burst,
-    /// Commands by HTTP, against plain transactions
-    Gateway,
-    /// Memory and idle time
-    Memory,
-    /// Everything
-    All,
 }
 
 /// The whole command line.

@@ -1,7 +1,6 @@
 //! The `fleet` command: the fleet's language in a shell, and everything that operates a fleet.
 
 pub mod args;
-mod bench;
 mod command;
 mod demo;
 pub mod error;
@@ -109,7 +108,6 @@ async fn dispatch(context: &Context, matches: &clap::ArgMatches) -> Result<Exit,
         Operate::Config(args) => command::config::run(context, &args),
         Operate::Completion { shell } => command::completion::run(context, shell),
         Operate::Docs { out } => command::docs::run(context, &out),
-        Operate::Bench(args) => bench::run(context, &args).await,
     };
     Ok(ran?)
 }

@@ -44,30 +44,46 @@ async fn shoot(
 ) -> Result<(BTreeSet<String>, String), CliError> {
     let mut lines = BTreeSet::new();
     let mut killed = Vec::new();
+    let mut since_kill = BTreeSet::new();
     for n in 1..=LINES {
-        lines.insert(
-            operator
-                .say(progress, "lobby", &format!("!task add \"{}\"", title(n)))
-                .await?,
-        );
-        if let Some((_, name)) = KILLS.iter().find(|(after, _)| *after == n) {
-            fleet
-                .stack
-                .processes()
-                .kill(name)
-                .await
-                .map_err(|e| CliError::service("a process to kill", &e))?;
-            progress.transcript("SIGKILL", name)?;
-            killed.push(*name);
-        }
+        let line = format!("!task add \"{}\"", title(n));
+        let event_id = operator.say(progress, "lobby", &line).await?;
+        since_kill.insert(event_id.clone());
+        lines.insert(event_id);
+        let Some((_, name)) = KILLS.iter().find(|(after, _)| *after == n) else {
+            continue;
+        };
+        resumed(progress, operator, &since_kill).await?;
+        let failed = |e| CliError::service("a process to kill", &e);
+        fleet.stack.processes().kill(name).await.map_err(failed)?;
+        progress.transcript("SIGKILL", name)?;
+        killed.push(*name);
+        since_kill.clear();
     }
-    Ok((
-        lines,
-        format!(
-            "{LINES} lines sent; killed meanwhile: {}",
-            killed.join(", ")
-        ),
-    ))
+    let detail = format!(
+        "{LINES} lines sent; killed meanwhile: {}",
+        killed.join(", ")
+    );
+    Ok((lines, detail))
+}
+
+/// Waits for the first answer to a line sent since the last kill: the next kill then meets a fleet
+/// that is at work on the rest of them.
+async fn resumed(
+    progress: &Progress,
+    operator: &mut Chat,
+    lines: &BTreeSet<String>,
+) -> Result<(), CliError> {
+    let fleet = operator.fleet.clone();
+    let answers = |seen: &fleet_agent::matrix::Seen| {
+        let to = seen.event.reply_to();
+        seen.event.sender == fleet && to.is_some_and(|to| lines.contains(to))
+    };
+    let what = "an answer after a restart";
+    operator
+        .until(progress, what, ANSWERED, answers)
+        .await
+        .map(drop)
 }
 
 async fn answers(

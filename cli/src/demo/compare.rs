@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use fleet_agent::matrix::RoomEvent;
 use fleet_protocol::envelope::Call;
+use fleet_protocol::event::{COMMAND, RECEIPT};
 use fleet_protocol::verbs::task;
 use fleet_protocol::{Query, Reply};
 use tokio::time::Instant;
@@ -58,17 +60,8 @@ async fn count(progress: &Progress, fleet: &Fleet, cast: &mut Cast) -> Result<Su
         .map(|(id, _)| (id.clone(), 0))
         .collect();
     for room in cast.operator.rooms.values() {
-        for event in cast.operator.matrix().history(room, HISTORY).await? {
-            let Some(to) = event.reply_to().map(str::to_owned) else {
-                continue;
-            };
-            if let Some(n) = answers
-                .get_mut(&to)
-                .filter(|_| is_answer(&event, &cast.operator.fleet, &to))
-            {
-                *n += 1;
-            }
-        }
+        let history = cast.operator.matrix().history(room, HISTORY).await?;
+        tally(&mut answers, &history, &cast.operator.fleet);
     }
     let fired = cast
         .operator
@@ -96,7 +89,7 @@ async fn count(progress: &Progress, fleet: &Fleet, cast: &mut Cast) -> Result<Su
                 .map(|(_, line)| line.as_str());
             progress.transcript(
                 "LOST",
-                &format!("no answer to {}", line.unwrap_or_default()),
+                &format!("no answer to {}", line.unwrap_or("a structured command")),
             )?;
         }
     }
@@ -110,6 +103,22 @@ async fn count(progress: &Progress, fleet: &Fleet, cast: &mut Cast) -> Result<Su
         }
     }
     Ok(summary)
+}
+
+/// Counts answers to lines and receipts of structured commands in the history of a room.
+fn tally(answers: &mut BTreeMap<String, u64>, history: &[RoomEvent], fleet: &str) {
+    for command in history.iter().filter(|e| e.event_type == COMMAND) {
+        answers.entry(command.event_id.clone()).or_insert(0);
+    }
+    for event in history.iter().filter(|e| e.sender == fleet) {
+        let to = match event.event_type.as_str() {
+            RECEIPT => event.relates_to("m.reference"),
+            _ => event.reply_to().filter(|to| is_answer(event, fleet, to)),
+        };
+        if let Some(n) = to.and_then(|to| answers.get_mut(to)) {
+            *n += 1;
+        }
+    }
 }
 
 /// Open tasks of the register by title.
@@ -140,4 +149,60 @@ async fn tasks(fleet: &Fleet) -> Result<BTreeMap<String, u64>, CliError> {
         *tasks.entry(task.title).or_insert(0) += 1;
     }
     Ok(tasks)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const FLEET: &str = "@fleet:example.org";
+
+    fn event(id: &str, sender: &str, event_type: &str, content: Value) -> RoomEvent {
+        let event =
+            json!({ "event_id": id, "sender": sender, "type": event_type, "content": content });
+        serde_json::from_value(event).unwrap()
+    }
+
+    fn answer(id: &str, sender: &str, to: &str) -> RoomEvent {
+        let relation = json!({ "m.in_reply_to": { "event_id": to } });
+        event(
+            id,
+            sender,
+            "m.room.message",
+            json!({ "body": "done", "m.relates_to": relation }),
+        )
+    }
+
+    fn receipt(id: &str, of: &str) -> RoomEvent {
+        let relation = json!({ "rel_type": "m.reference", "event_id": of });
+        event(id, FLEET, RECEIPT, json!({ "m.relates_to": relation }))
+    }
+
+    #[test]
+    fn only_the_fleets_own_answers_count_and_each_counts() {
+        let said = ["$once", "$twice", "$never"];
+        let mut answers: BTreeMap<String, u64> =
+            said.iter().map(|id| ((*id).to_owned(), 0)).collect();
+        let history = [
+            event("$command", "@agent:example.org", COMMAND, json!({})),
+            event("$silent", "@agent:example.org", COMMAND, json!({})),
+            answer("$1", FLEET, "$once"),
+            answer("$2", FLEET, "$twice"),
+            answer("$3", FLEET, "$twice"),
+            answer("$4", "@dana:example.org", "$never"),
+            answer("$5", FLEET, "$elsewhere"),
+            receipt("$6", "$command"),
+        ];
+        tally(&mut answers, &history, FLEET);
+        let expected = [
+            ("$command", 1),
+            ("$never", 0),
+            ("$once", 1),
+            ("$silent", 0),
+            ("$twice", 2),
+        ];
+        assert_eq!(answers, expected.map(|(id, n)| (id.to_owned(), n)).into());
+    }
 }
