@@ -5,6 +5,11 @@
     unreachable_pub,
     reason = "each test binary uses its part of the desk"
 )]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking; clippy knows this of functions marked as tests only, not of what they call"
+)]
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
