@@ -264,3 +264,95 @@ pub(crate) fn identify(
 pub(crate) fn zone(name: &str) -> Result<TimeZone, sqlx::Error> {
     TimeZone::get(name).map_err(|e| sqlx::Error::Decode(e.into()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::UuidIds;
+    use fleet_local::postgres::{Source, TemporaryCluster};
+
+    /// Runs work on a transaction of its own that has made a row before the savepoint's work.
+    async fn ended<F>(pool: &PgPool, work: F) -> (Ended, i64)
+    where
+        F: AsyncFnOnce(&mut Exec<'_>) -> Result<Option<Reply>, Stop>,
+    {
+        let tenant: Name = "default".parse().unwrap();
+        let actor = Actor {
+            principal: "test".into(),
+            user: None,
+            roles: Vec::new(),
+            agent: None,
+            lease: None,
+            identity: None,
+            power_level: None,
+        };
+        let mut tx = db::begin(pool, &tenant).await.unwrap();
+        let job = Job {
+            tenant: &tenant,
+            zone: &TimeZone::UTC,
+            actor: &actor,
+            place: &Place::default(),
+            admission: UuidIds.next(),
+            now: Timestamp::from_millis(0),
+        };
+        let ended = settle(&mut tx, &job, &UuidIds, work).await.unwrap();
+        let sql = "SELECT count(*) FROM made WHERE current_setting('fleet.tenant') = 'default'";
+        let rows = sqlx::query_scalar(sql).fetch_one(&mut *tx).await.unwrap();
+        (ended, rows)
+    }
+
+    async fn make(exec: &mut Exec<'_>) -> Result<(), sqlx::Error> {
+        sqlx::query("INSERT INTO made VALUES (1)")
+            .execute(&mut *exec.tx)
+            .await
+            .map(drop)
+    }
+
+    #[tokio::test]
+    async fn only_work_that_is_done_stays_and_a_panic_is_an_outcome() {
+        let cluster = TemporaryCluster::start(Source::Auto, 10, &|_| {})
+            .await
+            .unwrap();
+        let pool = db::pool(&cluster.owner_url(), 2).unwrap();
+        sqlx::query("CREATE TABLE made (n integer CHECK (n > 0))")
+            .execute(&pool)
+            .await
+            .unwrap();
+        let refusal = || Stop::from(Problem::new(Code::Invalid, "no"));
+
+        let (done, rows) = ended(&pool, async |e| {
+            make(e).await.map(|()| None).map_err(Stop::from)
+        })
+        .await;
+        assert_eq!((done.outcome, rows), (Outcome::Skipped, 1));
+        let (panicked, rows) = ended(&pool, async |e| {
+            make(e).await?;
+            panic!("a fault")
+        })
+        .await;
+        assert_eq!((panicked.outcome, rows), (Outcome::Failed, 0));
+        assert_eq!(panicked.problem.unwrap().code, Code::Internal);
+        let (refused, rows) = ended(&pool, async |e| {
+            make(e).await?;
+            Err(refusal())
+        })
+        .await;
+        assert_eq!((refused.outcome, rows), (Outcome::Refused, 0));
+        let (kept, rows) = ended(&pool, async |e| {
+            make(e).await?;
+            e.keep_refused = true;
+            Err(refusal())
+        })
+        .await;
+        assert_eq!((kept.outcome, rows), (Outcome::Refused, 1));
+        let (broken, rows) = ended(&pool, async |e| {
+            make(e).await?;
+            sqlx::query("INSERT INTO made VALUES (0)")
+                .execute(&mut *e.tx)
+                .await?;
+            Ok(None)
+        })
+        .await;
+        assert_eq!((broken.outcome, rows), (Outcome::Failed, 0));
+    }
+}
