@@ -1,6 +1,6 @@
 //! What people read of a problem.
 
-use super::{Place, Problem};
+use super::{Code, Place, Problem};
 use crate::document::{Document, bold, code, italic, text};
 
 impl Problem {
@@ -16,7 +16,12 @@ impl Problem {
             _ => document,
         };
         if let Some(suggestion) = &self.suggestion {
-            document = document.paragraph([text("Did you mean: "), code(suggestion)]);
+            let lead = if self.code == Code::TooLate {
+                "To send it again: "
+            } else {
+                "Did you mean: "
+            };
+            document = document.paragraph([text(lead), code(suggestion)]);
         }
         if let Some(remedy) = &self.remedy {
             document = document.paragraph([text(format!("→ {remedy}"))]);

@@ -45,7 +45,7 @@ pub(super) fn proposal(changed: &Changed<ProposalView>) -> Document {
 
 fn facts(proposal: &ProposalView) -> Vec<Vec<Span>> {
     let closes = if proposal.state == "open" {
-        "Closes"
+        "closes"
     } else {
         "Closed"
     };

@@ -127,7 +127,7 @@ pub(super) fn tasks(list: &TaskList) -> Document {
         return document;
     }
     document.paragraph([
-        text(format!("{} more; for more use ", number(hidden))),
+        text(format!("{} more, use ", number(hidden))),
         code("!task list --limit 200"),
     ])
 }
