@@ -15,6 +15,9 @@ use crate::settle::Settler;
 /// Rows that wait for a room's sender; more come with a later poll.
 const WAITING: usize = 256;
 
+/// The queue of each room's sender.
+type Queues = HashMap<String, mpsc::Sender<OutboxRow>>;
+
 /// Hands rows to the senders of their rooms; a sender is started with the first row of its room.
 #[derive(Debug, Clone)]
 pub(crate) struct Dispatch {
@@ -22,7 +25,7 @@ pub(crate) struct Dispatch {
     pace: Pace,
     settler: Settler,
     /// None once the bot ends.
-    rooms: Arc<Mutex<Option<HashMap<String, mpsc::Sender<OutboxRow>>>>>,
+    rooms: Arc<Mutex<Option<Queues>>>,
 }
 
 impl Dispatch {

@@ -10,7 +10,7 @@ use std::collections::{HashSet, VecDeque};
 use crate::event::Event;
 
 /// How long before the head, by the homeserver's clock, an unseen event still counts as new.
-const OVERLAP_MS: i64 = 60_000;
+const OVERLAP_MS: i64 = 15_000;
 /// Event ids remembered per room; more than any batch holds.
 const REMEMBERED: usize = 2_048;
 

@@ -187,17 +187,16 @@ impl Housekeeper {
                 .client
                 .get_room(&next.room_id)
                 .is_some_and(|r| r.state() == RoomState::Joined);
-            if !joined {
-                if let Err(error) = self.context.client.join_room_by_id(&next.room_id).await {
-                    let detail = format!(
-                        "{old} was replaced by {}, which the bot cannot join: {error}",
-                        next.room_id
-                    );
-                    self.context
-                        .incident("room.not_followed", old.as_str(), detail)
-                        .await;
-                    continue;
-                }
+            if !joined && let Err(error) = self.context.client.join_room_by_id(&next.room_id).await
+            {
+                let detail = format!(
+                    "{old} was replaced by {}, which the bot cannot join: {error}",
+                    next.room_id
+                );
+                self.context
+                    .incident("room.not_followed", old.as_str(), detail)
+                    .await;
+                continue;
             }
             make::bind(
                 &self.context,

@@ -1,0 +1,194 @@
+use super::*;
+
+const OWN: &str = "@fleet:example.org";
+
+fn plan() -> RoomPlan {
+    RoomPlan {
+        key: "lobby".parse().unwrap(),
+        name: "Lobby".to_owned(),
+        topic: "Where commands are typed".to_owned(),
+        alias: "fleet-lobby".to_owned(),
+        room_id: None,
+        mark: None,
+    }
+}
+
+fn members() -> Vec<RoomMember> {
+    [("@ann:example.org", 100), ("@bob:example.org", 50)]
+        .map(|(user, power_level)| RoomMember {
+            user: user.parse().unwrap(),
+            power_level,
+        })
+        .into()
+}
+
+fn state(kind: &str, key: &str, sender: &str, content: Value) -> State {
+    State {
+        kind: kind.to_owned(),
+        state_key: key.to_owned(),
+        sender: sender.to_owned(),
+        event_id: "$e".to_owned(),
+        origin_server_ts: 1,
+        content,
+    }
+}
+
+fn around<'a>(tenant: &'a Name, members: &'a [RoomMember]) -> Around<'a> {
+    Around {
+        tenant,
+        server: "example.org",
+        members,
+        space: Some("!space"),
+        children: &[],
+    }
+}
+
+/// A room as the homeserver makes it from [`creation`], after the power levels were mended.
+fn whole(version: &str) -> Vec<State> {
+    let mut levels = json!({ "users": { "@ann:example.org": 100, "@bob:example.org": 50 } });
+    if version != "12" {
+        levels["users"][OWN] = 100.into();
+    }
+    vec![
+        state("m.room.create", "", OWN, json!({ "room_version": version })),
+        state("m.room.name", "", OWN, json!({ "name": "Lobby of ours" })),
+        state("m.room.topic", "", OWN, json!({ "topic": "" })),
+        state("m.room.power_levels", "", OWN, levels),
+        state(
+            ROOM,
+            "",
+            OWN,
+            json!({ "v": 1, "tenant": "acme", "room": "lobby" }),
+        ),
+        state(
+            "m.space.parent",
+            "!space",
+            OWN,
+            json!({ "via": ["example.org"], "canonical": true }),
+        ),
+        state(
+            "m.room.member",
+            "@ann:example.org",
+            "@ann:example.org",
+            json!({ "membership": "join" }),
+        ),
+        state(
+            "m.room.member",
+            "@bob:example.org",
+            OWN,
+            json!({ "membership": "invite" }),
+        ),
+    ]
+}
+
+#[test]
+fn a_whole_room_needs_nothing() {
+    let (tenant, members) = ("acme".parse().unwrap(), members());
+    for version in ["11", "12"] {
+        assert_eq!(
+            missing(&plan(), &around(&tenant, &members), &whole(version), OWN),
+            []
+        );
+    }
+}
+
+#[test]
+fn an_empty_room_of_somebody_else_gets_everything() {
+    let (tenant, members) = ("acme".parse().unwrap(), members());
+    let bare = [
+        state(
+            "m.room.create",
+            "",
+            "@ann:example.org",
+            json!({ "room_version": "12" }),
+        ),
+        state(
+            "m.room.power_levels",
+            "",
+            "@ann:example.org",
+            json!({ "users": { OWN: 100 } }),
+        ),
+    ];
+    let steps = missing(&plan(), &around(&tenant, &members), &bare, OWN);
+    let set: Vec<_> = steps
+        .iter()
+        .filter_map(|s| {
+            if let Step::Set { kind, .. } = s {
+                Some(kind.as_str())
+            } else {
+                None
+            }
+        })
+        .collect();
+    assert_eq!(
+        set,
+        [
+            ROOM,
+            "m.space.parent",
+            "m.room.name",
+            "m.room.topic",
+            "m.room.power_levels"
+        ]
+    );
+    let Some(Step::Set { content, .. }) = steps.get(4) else {
+        panic!("the power levels are set fifth")
+    };
+    // A creator of a version 12 room must not be named.
+    assert_eq!(
+        content["users"],
+        json!({ OWN: 100, "@bob:example.org": 50 })
+    );
+    assert_eq!(steps.len(), 7, "both people are invited");
+}
+
+#[test]
+fn who_left_by_own_will_or_was_banned_is_let_be() {
+    let by = |sender: &str, membership: &str| {
+        may_be_invited(&state(
+            "m.room.member",
+            "@bob:example.org",
+            sender,
+            json!({ "membership": membership }),
+        ))
+    };
+    assert!(!by("@bob:example.org", "leave"));
+    assert!(by(OWN, "leave"));
+    assert!(!by(OWN, "ban") && !by(OWN, "invite") && !by("@bob:example.org", "join"));
+}
+
+#[test]
+fn a_lowered_grant_lowers_the_power() {
+    let now = json!({ "users": { "@ann:example.org": 100, "@eve:example.org": 70 }, "ban": 50 });
+    let members = [RoomMember {
+        user: "@ann:example.org".parse().unwrap(),
+        power_level: 50,
+    }];
+    let mended = mended_levels(&now, &[], &members, OWN).unwrap();
+    assert_eq!(
+        mended,
+        json!({ "users": { "@ann:example.org": 50, "@eve:example.org": 70 }, "ban": 50 })
+    );
+}
+
+#[test]
+fn rooms_are_private_and_not_federated() {
+    let (tenant, members) = ("acme".parse().unwrap(), members());
+    let request = creation(&plan(), &around(&tenant, &members), true).unwrap();
+    let content: Value = request
+        .creation_content
+        .unwrap()
+        .deserialize_as_unchecked()
+        .unwrap();
+    assert_eq!(content, json!({ "m.federate": false, "type": "m.space" }));
+    let levels: Value = request
+        .power_level_content_override
+        .unwrap()
+        .deserialize_as_unchecked()
+        .unwrap();
+    assert!(
+        levels.get("users").is_none(),
+        "whether the creator may be named depends on the version"
+    );
+    assert_eq!(request.preset, Some(RoomPreset::PrivateChat));
+    assert_eq!(request.invite.len(), 2);
+}
