@@ -1,5 +1,11 @@
 //! Votes on a real PostgreSQL, through the gateway's door.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking; clippy knows this of functions marked as tests only, not of what they call"
+)]
+
 mod board_table;
 mod work_desk;
 

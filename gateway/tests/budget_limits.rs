@@ -1,5 +1,11 @@
 //! Limits on a real PostgreSQL: the hard cap, windows, resets and alerts, through the gateway's door.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking; clippy knows this of functions marked as tests only, not of what they call"
+)]
+
 mod work_desk;
 
 use fleet_protocol::Reply;

@@ -1,5 +1,11 @@
 //! Spend on a real PostgreSQL: cumulative, late, presumed, unknown; always recorded.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking; clippy knows this of functions marked as tests only, not of what they call"
+)]
+
 mod work_desk;
 
 use fleet_protocol::Reply;
