@@ -9,6 +9,7 @@
 //! | `FLEET_TEST_HOMESERVER` | URL of a running homeserver to use instead of an own one |
 //! | `FLEET_TEST_REGISTRATION_TOKEN` | its registration token |
 //! | `FLEET_TEST_SHARED_SECRET` | or its shared secret (Synapse) |
+//! | `FLEET_TEST_KEEP` | set: the data folders with their logs stay |
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -65,7 +66,8 @@ impl World {
     /// # Errors
     /// Whatever kept it from coming up, with the end of the service's log.
     pub async fn raise() -> Result<Self, Fault> {
-        let folder = tempfile::Builder::new().prefix("e2e").tempdir()?;
+        let mut folder = tempfile::Builder::new().prefix("e2e").tempdir()?;
+        folder.disable_cleanup(std::env::var_os("FLEET_TEST_KEEP").is_some());
         // The folder's name is the run's randomness: several worlds may share a homeserver.
         let random = folder
             .path()
