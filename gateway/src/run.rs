@@ -144,7 +144,6 @@ where
         exec.answer_subject,
         exec.keep_refused,
     );
-    let keep = exec.keep_refused;
     let ended = match ended {
         Ok(Ok(Some(reply))) => {
             return Ok(Ended {
@@ -161,9 +160,6 @@ where
                 subject,
                 ..Ended::skipped()
             });
-        }
-        Ok(Err(Stop::Refused(problem))) if keep => {
-            return Ok(Ended::refused(*problem, job.admission));
         }
         Ok(Err(Stop::Refused(problem))) if keep_refused => {
             return Ok(Ended {
