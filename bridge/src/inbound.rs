@@ -69,7 +69,7 @@ impl Limits {
     fn lateness(&self, incoming: &Incoming, max_age: Duration) -> Option<u64> {
         let age = self.now.as_millis().saturating_sub(incoming.origin_ts);
         let age = Duration::from_millis(u64::try_from(age).unwrap_or(0));
-        (incoming.provenance == Provenance::Recovered && age > max_age).then(|| age.as_secs())
+        (incoming.provenance == Provenance::Recovered && age > max_age).then_some(age.as_secs())
     }
 }
 

@@ -1,5 +1,7 @@
 //! Which events are said to the fleet, and what they say.
 
+#![expect(clippy::panic, reason = "a helper of tests fails the test")]
+
 use fleet_bridge::inbound::{Incoming, Limits, Reading, read};
 use fleet_protocol::Timestamp;
 use fleet_protocol::envelope::{BallotInput, Body, Envelope, Provenance};

@@ -1,5 +1,7 @@
 //! What each kind of outbox row becomes in a room.
 
+#![expect(clippy::panic, reason = "a helper of tests fails the test")]
+
 use fleet_bridge::outbound::html::Html;
 use fleet_bridge::outbound::{Outgoing, RenderError, render};
 use fleet_protocol::Timestamp;

@@ -1,5 +1,7 @@
 //! What people type, above all on phones, and what they are told when it is wrong.
 
+#![expect(clippy::panic, reason = "a helper of tests fails the test")]
+
 use fleet_protocol::chat::{self, token};
 use fleet_protocol::language::{Query, Request};
 use fleet_protocol::problem::{Code, Place, Problem};

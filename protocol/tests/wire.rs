@@ -1,6 +1,8 @@
 //! The wire form of what crosses between bridge, gateway and rooms: a change here is a change of
 //! the protocol.
 
+#![expect(clippy::unwrap_used, reason = "a helper of tests fails the test")]
+
 use fleet_protocol::chat;
 use fleet_protocol::document::Document;
 use fleet_protocol::envelope::{

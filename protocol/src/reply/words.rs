@@ -9,7 +9,7 @@ pub(super) fn number(n: u64) -> String {
     digits
         .char_indices()
         .fold(String::new(), |mut out, (i, digit)| {
-            if i > 0 && (digits.len() - i) % 3 == 0 {
+            if i > 0 && (digits.len() - i).is_multiple_of(3) {
                 out.push(',');
             }
             out.push(digit);
