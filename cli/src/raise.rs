@@ -244,9 +244,9 @@ fn address(at: SocketAddr) -> Result<Url, CliError> {
 }
 
 fn ready(at: SocketAddr) -> Result<Url, CliError> {
-    Ok(address(at)?
+    address(at)?
         .join("/ready")
-        .map_err(|e| CliError::Internal(format!("{at} is no address: {e}")))?)
+        .map_err(|e| CliError::Internal(format!("{at} is no address: {e}")))
 }
 
 /// This program as a service. It gets nothing of our environment but what a process needs: the
