@@ -1,5 +1,11 @@
 //! The program as a shell sees it: help, exit codes, JSON.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking, in its helper functions too"
+)]
+
 use std::path::Path;
 use std::process::{Command, Output};
 

@@ -1,5 +1,10 @@
 //! The configuration: where values come from, what is refused, what is never shown.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, in its helper functions too"
+)]
+
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
