@@ -5,12 +5,6 @@
     clippy::panic,
     reason = "a test fails by panicking, in its helper functions too"
 )]
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "helpers of tests may fail by panicking, as tests do"
-)]
-
 use std::path::Path;
 use std::process::{Command, Output};
 

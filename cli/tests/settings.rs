@@ -4,11 +4,6 @@
     clippy::unwrap_used,
     reason = "a test fails by panicking, in its helper functions too"
 )]
-#![allow(
-    clippy::unwrap_used,
-    reason = "helpers of tests may fail by panicking, as tests do"
-)]
-
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
