@@ -234,6 +234,19 @@ impl Matrix {
             .map(|r| r.room_id)
     }
 
+    /// Makes a private room with the account as its creator and invites others to it. A lost answer
+    /// may leave a second room behind.
+    ///
+    /// # Errors
+    /// [`MatrixError`].
+    pub async fn create_room(&self, name: &str, invite: &[&str]) -> Result<String, MatrixError> {
+        let body = json!({ "preset": "private_chat", "name": name, "invite": invite });
+        self.http
+            .call::<RoomId>(Method::POST, "createRoom", &[], Some(&body))
+            .await
+            .map(|r| r.room_id)
+    }
+
     /// The room an alias stands for.
     ///
     /// # Errors
