@@ -13,6 +13,7 @@ mod crew;
 mod cut;
 mod device_rule;
 mod dispatch;
+mod echo;
 mod error;
 mod event;
 mod found;
@@ -38,6 +39,7 @@ mod understanding;
 mod verdict;
 mod worker;
 
+pub use echo::echo;
 pub use error::BotError;
 pub use run::run;
 pub use settings::{AccountSource, Clock, Settings};

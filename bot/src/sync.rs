@@ -31,11 +31,11 @@ use crate::worker::{Batch, Reader};
 /// Events of one room in one response (a homeserver may give fewer, and says so).
 const TIMELINE: u32 = 500;
 /// Long poll on a homeserver whose sync can be trusted.
-const LONG: Duration = Duration::from_secs(25);
+pub(crate) const LONG: Duration = Duration::from_secs(25);
 /// Long poll of a quiet bot where it cannot.
 const QUIET: Duration = Duration::from_secs(10);
 /// Long poll while rooms are active where it cannot: a missed wake-up costs at most this.
-const SHORT: Duration = Duration::from_millis(1_500);
+pub(crate) const SHORT: Duration = Duration::from_millis(1_500);
 /// How long after the last event rooms are active.
 const ACTIVE: Duration = Duration::from_secs(30);
 /// Longest pause after a failed request.
@@ -240,7 +240,7 @@ impl Sync {
 }
 
 /// Everything a reader needs and nothing that only wakes it: no presence, receipts or typing.
-fn filter() -> Filter {
+pub(crate) fn filter() -> Filter {
     let mut definition = FilterDefinition::empty();
     definition.presence = EventFilter::ignore_all();
     let mut timeline = RoomEventFilter::empty();
@@ -252,7 +252,7 @@ fn filter() -> Filter {
 
 /// Whether the homeserver names itself as one whose sync may skip events (Conduit and its kin). It
 /// need not answer: the readers find out by themselves, only later.
-async fn skips_events(client: &Client) -> bool {
+pub(crate) async fn skips_events(client: &Client) -> bool {
     let Ok(url) = client.homeserver().join("/_matrix/federation/v1/version") else {
         return false;
     };
