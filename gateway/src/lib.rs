@@ -9,6 +9,7 @@ mod bot_lease;
 mod calls;
 mod db;
 mod execute;
+mod floor;
 mod follow;
 mod http;
 mod hub;
@@ -26,6 +27,7 @@ mod submit;
 mod sweep;
 
 pub use ambient::{Clock, Ids, SystemClock, UuidIds};
+pub use floor::{Commits, Floor};
 pub use http::openapi;
 pub use init::{InitError, init};
 pub use serve::{ServeError, serve, serve_on};

@@ -60,7 +60,7 @@ pub(crate) async fn add(exec: &mut Exec<'_>, args: &verbs::Add) -> Result<Reply,
     }
     let row = row::load(exec, id).await?;
     write::event(exec, &row, "task.added", None).await?;
-    write::answer(exec, id, "added", Vec::new()).await
+    Ok(write::answer_with(exec, row, "added", Vec::new()))
 }
 
 async fn open_mission(

@@ -147,12 +147,22 @@ pub(super) async fn answer(
     change: &str,
     notes: Vec<String>,
 ) -> Result<Reply, Stop> {
-    exec.about(Subject::Task, id);
-    let now = row::view(row::load(exec, id).await?);
-    Ok(Reply::Task(Changed {
+    let row = row::load(exec, id).await?;
+    Ok(answer_with(exec, row, change, notes))
+}
+
+/// The same of a task that was loaded since it was changed.
+pub(super) fn answer_with(
+    exec: &mut Exec<'_>,
+    row: Row,
+    change: &str,
+    notes: Vec<String>,
+) -> Reply {
+    exec.about(Subject::Task, row.id);
+    Reply::Task(Changed {
         notes,
-        ..Changed::to(change, now)
-    }))
+        ..Changed::to(change, row::view(row))
+    })
 }
 
 /// Says in the room `tasks` what became of a task; loud when a person must do something.
