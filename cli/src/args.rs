@@ -34,6 +34,8 @@ pub enum Operate {
     Up(Up),
     /// Play the whole story in a throw-away folder, with crashes, and compare rooms with register
     Demo(Demo),
+    /// Measure a throw-away fleet against an echo bot and bare transactions
+    Bench(Bench),
     /// Serve the gateway, or prepare its register
     Gateway(Gateway),
     /// Run the bot
@@ -98,6 +100,53 @@ pub struct Demo {
     /// Keep the folder with its logs
     #[arg(long)]
     pub keep: bool,
+}
+
+/// What `fleet bench` measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Measured {
+    /// From a command's send to the receipt of its answer, one at a time
+    Roundtrip,
+    /// Answers per second when many commands come at once
+    Burst,
+    /// Commands per second over HTTP
+    Gateway,
+    /// Memory after a burst, and processor time when nothing happens
+    Memory,
+    /// All of it
+    All,
+    /// The echo bot itself, a process that `fleet bench` starts
+    #[value(hide = true)]
+    EchoBot,
+}
+
+/// `fleet bench`.
+#[derive(Debug, Clone, Args)]
+pub struct Bench {
+    /// What to measure
+    #[arg(value_enum, default_value = "all")]
+    pub measured: Measured,
+    /// The homeserver.
+    #[command(flatten)]
+    pub existing: Existing,
+    /// Round trips, and commands over HTTP, of each side
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(8..=100_000))]
+    pub samples: u32,
+    /// Commands in each of the 8 rooms of a burst
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub burst: u32,
+    /// Seconds without traffic over which processor time is measured
+    #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=3_600))]
+    pub idle: u32,
+    /// Exit with code 6 if a measure misses its target
+    #[arg(long)]
+    pub strict: bool,
+    /// Keep the folder with its logs
+    #[arg(long)]
+    pub keep: bool,
+    /// File with the answer that the echo bot gives
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub answer: Option<PathBuf>,
 }
 
 /// `fleet gateway`.

@@ -15,7 +15,7 @@ pub enum Exit {
     Internal,
     /// The configuration is wrong or incomplete.
     Configuration,
-    /// A demonstration missed what it must reach.
+    /// A demonstration, or a strict measurement, missed what it must reach.
     Missed,
     /// `doctor`: the homeserver does not answer as it should.
     Homeserver,
@@ -46,7 +46,10 @@ impl Exit {
             Self::Configuration,
             "the configuration is wrong or incomplete",
         ),
-        (Self::Missed, "a demonstration missed what it must reach"),
+        (
+            Self::Missed,
+            "a demonstration, or a strict measurement, missed what it must reach",
+        ),
         (Self::Homeserver, "doctor: the homeserver"),
         (Self::Rooms, "doctor: the account or the rooms"),
         (Self::Bot, "doctor: the bot"),

@@ -1,6 +1,7 @@
 //! The `fleet` command: the fleet's language in a shell, and everything that operates a fleet.
 
 pub mod args;
+mod bench;
 mod command;
 mod demo;
 pub mod error;
@@ -10,6 +11,7 @@ mod output;
 mod raise;
 pub mod settings;
 mod system;
+mod throwaway;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -103,6 +105,7 @@ async fn dispatch(context: &Context, matches: &clap::ArgMatches) -> Result<Exit,
     let ran = match Operate::from_arg_matches(matches)? {
         Operate::Up(args) => command::up::run(context, &args).await,
         Operate::Demo(args) => demo::run(context, &args).await,
+        Operate::Bench(args) => bench::run(context, &args).await,
         Operate::Gateway(args) => command::gateway::run(context, &args).await,
         Operate::Bot => command::bot::run(context).await,
         Operate::Config(args) => command::config::run(context, &args),

@@ -1,6 +1,7 @@
-//! Raising a whole fleet on this machine, for `fleet up` and `fleet demo`: database and homeserver,
+//! Raising a whole fleet on this machine, for `fleet up`, `demo` and `bench`: database and homeserver,
 //! the operator's account, the register, then gateway and bot as processes of their own.
 
+use std::ffi::OsStr;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -23,7 +24,8 @@ pub(crate) const BOT: &str = "bot";
 /// Local part of the first person's account.
 pub(crate) const OPERATOR: &str = "operator";
 
-const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+/// Where everything of our own listens.
+pub(crate) const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// What to raise.
 pub(crate) struct Plan {
@@ -117,7 +119,7 @@ async fn assemble(stack: &Stack, base: Settings, prefix: &str) -> Result<Assembl
     std::fs::write(&config, settings.shown()?).map_err(|e| CliError::file(&config, e))?;
     let gateway_ready = ready(settings.gateway.listen)?;
     stack
-        .run(service(GATEWAY, &config, gateway_ready)?)
+        .run(service(GATEWAY, &[GATEWAY], &config, gateway_ready)?)
         .await
         .map_err(|e| CliError::service("the gateway", &e))?;
     let bot = settings
@@ -125,7 +127,7 @@ async fn assemble(stack: &Stack, base: Settings, prefix: &str) -> Result<Assembl
         .listen
         .unwrap_or(SocketAddr::new(LOOPBACK, DEFAULT_PORT + 1));
     stack
-        .run(service(BOT, &config, ready(bot)?)?)
+        .run(service(BOT, &[BOT], &config, ready(bot)?)?)
         .await
         .map_err(|e| CliError::service("the bot", &e))?;
     Ok((
@@ -231,7 +233,8 @@ fn store(folder: &DataFolder, name: &str, text: &str) -> Result<PathBuf, CliErro
     secret_path(folder, name)
 }
 
-fn secret_path(folder: &DataFolder, name: &str) -> Result<PathBuf, CliError> {
+/// The file of a secret in the data folder.
+pub(crate) fn secret_path(folder: &DataFolder, name: &str) -> Result<PathBuf, CliError> {
     folder
         .secret_file(name)
         .map_err(|e| CliError::service("the data folder", &e))
@@ -243,21 +246,25 @@ fn address(at: SocketAddr) -> Result<Url, CliError> {
         .map_err(|e| CliError::Internal(format!("{at} is no address: {e}")))
 }
 
-fn ready(at: SocketAddr) -> Result<Url, CliError> {
+/// Where a service that listens there says that it is ready.
+pub(crate) fn ready(at: SocketAddr) -> Result<Url, CliError> {
     address(at)?
         .join("/ready")
         .map_err(|e| CliError::Internal(format!("{at} is no address: {e}")))
 }
 
-/// This program as a service. It gets nothing of our environment but what a process needs: the
+/// This program with these words as a service. It gets nothing of our environment but what a process needs: the
 /// configuration is in the file.
-fn service(name: &str, config: &Path, ready_url: Url) -> Result<ServiceSpec, CliError> {
+pub(crate) fn service(
+    name: &str,
+    words: &[&str],
+    config: &Path,
+    ready_url: Url,
+) -> Result<ServiceSpec, CliError> {
     let program = std::env::current_exe().map_err(|e| CliError::file("the running program", e))?;
-    let mut child = ChildSpec::new(program).args([
-        name.into(),
-        "--config".into(),
-        config.as_os_str().to_owned(),
-    ]);
+    let mut child = ChildSpec::new(program)
+        .args(words.iter().copied())
+        .args([OsStr::new("--config"), config.as_os_str()]);
     child.inherit_env = false;
     for variable in [
         "PATH",

@@ -80,6 +80,29 @@ fn a_wrong_word_is_a_usage_error_with_a_suggestion() {
 }
 
 #[test]
+fn bench_names_its_measures_and_refuses_what_it_cannot_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let help = fleet(folder.path(), &["bench", "--help"], &[]);
+    let text = stdout(&help);
+    for measured in ["roundtrip", "burst", "gateway", "memory", "all"] {
+        assert!(text.contains(&format!("- {measured}:")), "{text}");
+    }
+    assert!(
+        !text.contains("echo-bot") && !text.contains("--answer"),
+        "{text}"
+    );
+    for wrong in [
+        &["bench", "speed"][..],
+        &["bench", "--samples", "0"],
+        &["bench", "--shared-secret-file", "x"],
+    ] {
+        assert_eq!(code(&fleet(folder.path(), wrong, &[])), 2, "{wrong:?}");
+    }
+    let alone = fleet(folder.path(), &["bench", "echo-bot"], &[]);
+    assert_eq!(code(&alone), 5);
+}
+
+#[test]
 fn help_needs_no_gateway() {
     let folder = tempfile::tempdir().unwrap();
     let output = fleet(folder.path(), &["help", "budget", "set"], &[]);

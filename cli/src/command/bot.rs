@@ -22,7 +22,8 @@ pub(crate) async fn run(context: &Context) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
-fn bot(settings: &Settings) -> Result<fleet_bot::Settings, CliError> {
+/// What the bot of this configuration is told.
+pub(crate) fn bot(settings: &Settings) -> Result<fleet_bot::Settings, CliError> {
     let bot = &settings.bot;
     let password = SecretText::required(
         "bot.password",
