@@ -100,6 +100,29 @@ fn an_uncast_veto_keeps_an_approval_open() {
 }
 
 #[test]
+fn a_seat_that_changes_its_mind_leaves_the_vote_to_the_other() {
+    let rule = Rule {
+        quorum: 100,
+        ..RULE
+    };
+    let table = seats(&[1, 1]);
+    let version = |sequence, verdict| Version {
+        seat: 0,
+        sequence,
+        verdict,
+        reasoned: false,
+    };
+    let cast = [version(1, Approve), version(2, Abstain)];
+    assert_eq!(settled(tally(&table, &cast), &rule), None);
+    let other = Version {
+        seat: 1,
+        ..version(3, Approve)
+    };
+    let all = tally(&table, &[cast[0], cast[1], other]);
+    assert_eq!(settled(all, &rule), Some(Outcome::Approved));
+}
+
+#[test]
 fn seats_are_found_by_holder_and_name() {
     let seats: Vec<Seat> = ["ceo=code-1", "cto=code-2", "cfo=code-2"]
         .iter()
@@ -241,7 +264,43 @@ fn history() -> impl Strategy<Value = Vec<Version>> {
     })
 }
 
+/// Every way in which the seats that have not voted may vote, or stay silent.
+fn completions(seats: &[SeatWeight], cast: &[Version]) -> Vec<Vec<Version>> {
+    let open = (0..seats.len()).filter(|i| !cast.iter().any(|v| v.seat == *i));
+    open.fold(vec![cast.to_vec()], |all, seat| {
+        let mut longer = all.clone();
+        for verdict in Verdict::ALL {
+            let ballot = Version {
+                seat,
+                sequence: 1_000,
+                verdict: *verdict,
+                reasoned: true,
+            };
+            longer.extend(
+                all.iter()
+                    .map(|versions| [versions.as_slice(), &[ballot]].concat()),
+            );
+        }
+        longer
+    })
+}
+
 proptest! {
+    /// Both ways: what is settled cannot come out otherwise, and what is open can.
+    #[test]
+    fn a_vote_is_settled_exactly_when_no_completion_can_change_it(
+        seats in prop::collection::vec((1..5_u16, any::<bool>()).prop_map(|(weight, may_veto)| SeatWeight { weight, may_veto }), 1..5),
+        rule in rule(), early in history(),
+    ) {
+        let now = tally(&seats, &early);
+        let ends: std::collections::BTreeSet<Outcome> =
+            completions(&seats, &early).iter().map(|all| outcome(tally(&seats, all), &rule)).collect();
+        match settled(now, &rule) {
+            Some(decided) => prop_assert_eq!(ends, std::collections::BTreeSet::from([decided])),
+            None => prop_assert!(ends.len() > 1, "only {:?} can come of it", ends),
+        }
+    }
+
     #[test]
     fn order_and_repetition_do_not_matter(seats in table(), versions in history(), seed in any::<prop::sample::Index>()) {
         let expected = tally(&seats, &versions);
