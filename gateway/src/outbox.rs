@@ -1,7 +1,7 @@
 //! The outbox: what is written in the transaction of its cause, handed out until it is settled.
 
 use fleet_protocol::Timestamp;
-use fleet_protocol::outbox::{Attempt, OutboxRow, Post, Relation, Target};
+use fleet_protocol::outbox::{Attempt, Attention, OutboxRow, Post, Relation, Target};
 use fleet_protocol::scalar::Name;
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -28,7 +28,8 @@ pub(crate) struct Source<'a> {
     pub(crate) device: Option<&'a str>,
 }
 
-/// Writes rows and supersedes what they make stale. Returns those that the source's device shall
+/// Writes rows and supersedes what they make stale; what a quiet room is spared is kept as superseded.
+/// Returns those that the source's device shall
 /// send now: bound to a Matrix room, and not waiting for another row.
 pub(crate) async fn write(
     tx: &mut PgConnection,
@@ -44,19 +45,21 @@ pub(crate) async fn write(
     let written = sqlx::query!(
         r#"INSERT INTO fleet.outbox AS o
                (tenant_id, id, room, post, relation, target_row, target_event, subject_kind, subject_id, cause, created_at,
-                device, first_attempt_at, attempts)
+                device, first_attempt_at, attempts, state, reason, settled_at)
            SELECT $1, n.id, r.id, n.post, n.relation, n.target_row, n.target_event, n.subject_kind, n.subject_id, $10, $11::timestamptz,
-                  now.device, CASE WHEN now.device IS NOT NULL THEN $11::timestamptz END, CASE WHEN now.device IS NULL THEN 0 ELSE 1 END
-           FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::jsonb[], $6::jsonb[], $7::uuid[], $8::text[], $9::text[], $12::uuid[])
-                WITH ORDINALITY AS n (id, room, room_key, post, relation, target_row, target_event, subject_kind, subject_id, place)
+                  now.device, CASE WHEN now.device IS NOT NULL THEN $11::timestamptz END, CASE WHEN now.device IS NULL THEN 0 ELSE 1 END,
+                  CASE WHEN now.silent THEN 'superseded' ELSE 'pending' END, CASE WHEN now.silent THEN 'the room is quiet' END,
+                  CASE WHEN now.silent THEN $11::timestamptz END
+           FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::jsonb[], $6::jsonb[], $7::uuid[], $8::text[], $9::text[], $12::uuid[], $14::boolean[])
+                WITH ORDINALITY AS n (id, room, room_key, post, relation, target_row, target_event, subject_kind, subject_id, chatter, place)
            CROSS JOIN LATERAL (
-               SELECT r.id, r.room_id FROM fleet.rooms r
+               SELECT r.id, r.room_id, n.chatter AND r.verbosity = 'quiet' AS silent FROM fleet.rooms r
                WHERE r.tenant_id = $1 AND (r.id = n.room OR r.key = n.room_key OR r.key = 'lobby')
                ORDER BY (r.id = n.room) DESC NULLS LAST, (r.key = n.room_key) DESC NULLS LAST LIMIT 1) r
            LEFT JOIN fleet.outbox t ON t.tenant_id = $1 AND t.id = n.target_row
            CROSS JOIN LATERAL (
-               SELECT CASE WHEN r.room_id IS NOT NULL AND NOT n.post ? 'edit'
-                            AND (n.target_row IS NULL OR t.event_id IS NOT NULL) THEN $13 END AS device) now
+               SELECT CASE WHEN r.room_id IS NOT NULL AND NOT r.silent AND NOT n.post ? 'edit'
+                            AND (n.target_row IS NULL OR t.event_id IS NOT NULL) THEN $13 END AS device, r.silent) now
            ORDER BY n.place
            RETURNING o.id, (SELECT r.room_id FROM fleet.rooms r WHERE r.tenant_id = o.tenant_id AND r.id = o.room) AS room_id,
                (SELECT t.event_id FROM fleet.outbox t WHERE t.tenant_id = o.tenant_id AND t.id = o.target_row) AS target_event,
@@ -74,6 +77,7 @@ pub(crate) async fn write(
         db::time(source.now),
         &columns.subject_ids as &[Option<Uuid>],
         source.device,
+        &columns.chatter,
     )
     .fetch_all(&mut *tx)
     .await?;
@@ -98,6 +102,14 @@ pub(crate) async fn write(
         }
     }
     Ok(sent)
+}
+
+/// What a quiet room is spared (`!verbosity quiet`): what the fleet says by itself and nobody needs to
+/// act on. Answers, receipts, and what needs a person (alerts, cards, decisions) always go, and so do
+/// changes of what was said.
+fn is_chatter(row: &NewRow) -> bool {
+    let is_answer = matches!(row.relation, Some(Relation::Reply { .. }));
+    matches!(&row.post, Post::Message(said) if said.attention == Attention::Quiet) && !is_answer
 }
 
 /// Of several edits of one row written at once, only the last is worth sending.
@@ -158,6 +170,7 @@ struct Columns {
     target_events: Vec<Option<String>>,
     subject_kinds: Vec<Option<String>>,
     subject_ids: Vec<Option<Uuid>>,
+    chatter: Vec<bool>,
 }
 
 impl Columns {
@@ -187,6 +200,7 @@ impl Columns {
                 .subject_kinds
                 .push(row.subject.map(|s| s.0.as_str().to_owned()));
             columns.subject_ids.push(row.subject.map(|s| s.1));
+            columns.chatter.push(is_chatter(row));
         }
         Ok(columns)
     }

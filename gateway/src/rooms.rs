@@ -15,8 +15,14 @@ use crate::{Ids, db};
 /// All rooms of a tenant and who belongs there.
 pub(crate) async fn list(tx: &mut PgConnection, tenant: &Name) -> Result<Rooms, Stop> {
     let rows = sqlx::query!(
-        r#"SELECT kind, key, name, topic, alias, room_id, mark_event_id, read_up_to FROM fleet.rooms
-           WHERE tenant_id = $1 ORDER BY id"#,
+        r#"SELECT kind, key, name, topic, alias, room_id, mark_event_id, read_up_to,
+                  -- An upgraded room has no way to show what was said in the one before it.
+                  ARRAY(SELECT o.event_id FROM fleet.proposals p
+                        JOIN fleet.outbox o ON o.tenant_id = p.tenant_id AND o.id = p.card
+                        WHERE p.tenant_id = r.tenant_id AND p.state = 'open' AND o.room = r.id AND o.event_id IS NOT NULL
+                          AND r.former_room_ids = '{}'
+                        ORDER BY p.number DESC LIMIT 50) AS "pinned!: Vec<String>"
+           FROM fleet.rooms r WHERE tenant_id = $1 ORDER BY id"#,
         tenant.as_str()
     )
     .fetch_all(&mut *tx)
@@ -44,6 +50,7 @@ pub(crate) async fn list(tx: &mut PgConnection, tenant: &Name) -> Result<Rooms, 
                     alias,
                     room_id,
                     mark,
+                    pinned: row.pinned,
                 };
                 if row.kind == "space" {
                     space = Some(plan)

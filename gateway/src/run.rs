@@ -8,6 +8,7 @@ use fleet_protocol::event::AgentIdentity;
 use fleet_protocol::language::Command;
 use fleet_protocol::problem::{Code, Place as At};
 use fleet_protocol::scalar::Name;
+use fleet_protocol::verbs::member::GrantRole;
 use fleet_protocol::{Problem, Reply, Request, Timestamp};
 use futures_util::FutureExt as _;
 use jiff::tz::TimeZone;
@@ -205,9 +206,15 @@ pub(crate) fn authorize(
         roles: &actor.roles,
         joined,
         power_level: actor.power_level,
-        is_agent_account: actor.agent.is_some(),
+        is_agent_account: is_agents(actor),
         via_chat,
     })
+}
+
+/// Whether an account is an agent's: one is registered for it, or it may do no more than agents do.
+/// A model that prints `!` must not command before it has registered either.
+fn is_agents(actor: &Actor) -> bool {
+    actor.agent.is_some() || actor.roles.iter().max() == Some(&GrantRole::Agent)
 }
 
 /// Whether what a request says of its agent is what the register knows (doctrine, "Names").

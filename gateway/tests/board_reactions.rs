@@ -60,6 +60,18 @@ async fn react(
     read: (&str, &str),
 ) -> Outcome {
     let body = json!({ "ballot": { "target": target, "verdict": "approve", "via": "reaction" } });
+    let submitted = submit(desk, lease, who, body, key, read).await;
+    submitted.receipts.first().expect("a receipt").outcome
+}
+
+async fn submit(
+    desk: &Desk,
+    lease: &LeaseGrant,
+    who: &str,
+    body: Value,
+    key: (&str, &str),
+    read: (&str, &str),
+) -> Submitted {
     let envelope = json!({
         "key": key.0, "sender": work_desk::user_id(who), "joined": true, "power_level": 0,
         "origin_ts": key.1, "provenance": "live", "digest": key.0, "body": body,
@@ -68,8 +80,7 @@ async fn react(
         "lease": lease.lease, "device": "DEV", "room_id": "!board:test", "expected_mark": read.0,
         "envelopes": [envelope], "mark": { "event_id": key.0, "read_up_to": read.1 },
     });
-    let submitted: Submitted = call(desk, "/v1/submit", submit).await;
-    submitted.receipts.first().expect("a receipt").outcome
+    call(desk, "/v1/submit", submit).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,6 +103,59 @@ async fn a_reaction_on_the_card_is_a_ballot_and_elsewhere_it_is_nothing() {
         Outcome::Refused
     );
     assert_eq!(show(&desk, "p1").await.tally.cast, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redacted_ballot_stands_and_its_voter_is_told_how_to_change_it() {
+    let desk = board().await;
+    propose(&desk, json!({ "closes_at": "+1h" })).await;
+    let lease = bot(&desk).await;
+    let now = "2026-11-23T12:00:00Z";
+    react(&desk, &lease, "ana", "$card", ("$1", now), ("$0", now)).await;
+    let redaction = |target: &str| json!({ "redaction": { "target": target } });
+    // The voter's own, a moderator's, and one of the card itself: none of them undoes a ballot.
+    let mut read = "$1";
+    for (key, who, target, told) in [
+        ("$2", "ana", "$1", true),
+        ("$3", "ben", "$1", true),
+        ("$4", "ben", "$card", false),
+    ] {
+        let said = submit(
+            &desk,
+            &lease,
+            who,
+            redaction(target),
+            (key, now),
+            (read, now),
+        )
+        .await;
+        let receipt = said.receipts.first().expect("a receipt");
+        assert_eq!(receipt.outcome, Outcome::Skipped, "{who} {target}");
+        let said = serde_json::to_string(&said.outbox).expect("rows");
+        assert_eq!(said.contains("!board vote"), told, "{who} {target}: {said}");
+        assert_eq!(show(&desk, "p1").await.tally.approve, 1, "{who} {target}");
+        read = key;
+    }
+    desk.ok("ben", "board.close", json!({ "proposal": "p1" }))
+        .await;
+    let late = submit(
+        &desk,
+        &lease,
+        "ana",
+        redaction("$1"),
+        ("$5", now),
+        ("$4", now),
+    )
+    .await;
+    assert_eq!(
+        late.receipts.first().expect("a receipt").outcome,
+        Outcome::Skipped
+    );
+    assert_eq!(
+        show(&desk, "p1").await.tally.approve,
+        1,
+        "a closed vote stays"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

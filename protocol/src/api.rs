@@ -101,6 +101,9 @@ pub struct RoomPlan {
     /// How far it has been read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mark: Option<Mark>,
+    /// Events that stay pinned in it: the cards of open proposals.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pinned: Vec<String>,
 }
 
 /// A room without a plan.

@@ -10,7 +10,9 @@
 mod api;
 mod follow;
 mod outbox;
+mod quiet;
 mod register;
 mod stage;
+mod stop;
 mod submit;
 mod wire;

@@ -237,7 +237,12 @@ impl Stage {
         }
     }
 
-    /// Stops it, as a signal would.
+    /// Tells it to stop, as a signal would.
+    pub(crate) fn tell_to_stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Stops it, as a signal would, and waits for its end.
     pub(crate) async fn stop(mut self) {
         self.stop.cancel();
         while let Some(ended) = self.tasks.join_next().await {

@@ -263,3 +263,57 @@ async fn an_event_that_fails_at_every_try_is_quarantined_with_an_incident() {
     let open = "SELECT count(*) FROM fleet.incidents WHERE rule = 'event.quarantined' AND subject = '$poison'";
     assert_eq!(stage.database.count(open).await, 1);
 }
+
+#[tokio::test]
+async fn a_chat_line_of_an_agents_account_never_runs_registered_or_not() {
+    let stage = Stage::new().await;
+    let lease = stage.bot().await;
+    let agent = "@agent-code-1-host:test";
+    let grant = format!(
+        "SET fleet.tenant = 'default'; INSERT INTO fleet.grants VALUES ('default', '{agent}', 'agent', NULL, 'test', now())"
+    );
+    on(&stage.database.owner, &grant).await;
+    let typed = |key: &str, request| {
+        let mut envelope = line(key, request);
+        envelope.sender = agent.parse().unwrap();
+        envelope
+    };
+    let register =
+        json!({ "agent.register": { "name": "code-1", "role": "code", "host": "host" } });
+    let mut event = typed("$2", register.clone());
+    event.body = Body::Event {
+        id: "a".into(),
+        request: serde_json::from_value(register.clone()).unwrap(),
+        agent: serde_json::from_value(
+            json!({ "name": "code-1", "host": "host", "incarnation": 0 }),
+        )
+        .unwrap(),
+        chain: None,
+        lease: None,
+    };
+    let lines = vec![
+        typed("$1", register),
+        event,
+        typed("$3", json!({ "task.claim": {} })),
+        typed("$4", json!({ "status": {} })),
+    ];
+    let done = stage.submitted(&lease, "$join", lines).await;
+    let codes: Vec<_> = done
+        .receipts
+        .iter()
+        .map(|r| r.problem.as_ref().map(|p| p.code))
+        .collect();
+    let refused = Some(Code::AgentChat);
+    assert_eq!(codes, [refused, None, refused, refused]);
+    let (agents, attempts) = (
+        stage
+            .database
+            .count("SELECT count(*) FROM fleet.agents")
+            .await,
+        stage
+            .database
+            .count("SELECT count(*) FROM fleet.attempts")
+            .await,
+    );
+    assert_eq!((agents, attempts), (1, 0), "registered by its event alone");
+}
