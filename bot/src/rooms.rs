@@ -3,7 +3,7 @@
 //! The register says what there should be ([`Rooms`]); the homeserver says what there is. This task
 //! asks the former every few seconds and changes the latter only where the two differ.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use fleet_protocol::api::Rooms;
@@ -17,6 +17,7 @@ use crate::BotError;
 use crate::context::Context;
 use crate::health::Health;
 use crate::poll::fatal;
+use crate::refusal::{Refusal, refusal};
 
 mod guests;
 mod make;
@@ -57,6 +58,8 @@ pub(crate) struct Housekeeper {
     /// The plan as it was compared last, without marks, and when to compare again.
     compared: Option<Rooms>,
     compare_at: Instant,
+    /// Replaced rooms whose successor could not be joined, and when to try again.
+    unfollowed: BTreeMap<OwnedRoomId, Instant>,
 }
 
 impl Housekeeper {
@@ -75,6 +78,7 @@ impl Housekeeper {
             unread,
             compared: None,
             compare_at,
+            unfollowed: BTreeMap::new(),
         }
     }
 
@@ -145,6 +149,8 @@ impl Housekeeper {
             let Some(joined) = joined else { continue };
             let mark = match mark_of(rooms, &room) {
                 Some(mark) => Some(mark.clone()),
+                // Following the room that it replaces binds it first.
+                None if self.replaces_bound(rooms, &room) => None,
                 None if is_bound(rooms, &room)
                     || !is_planned(&self.context, rooms, &room).await =>
                 {
@@ -182,20 +188,7 @@ impl Housekeeper {
             if !is_bound(rooms, old) || is_bound(rooms, &next.room_id) {
                 continue;
             }
-            let joined = self
-                .context
-                .client
-                .get_room(&next.room_id)
-                .is_some_and(|r| r.state() == RoomState::Joined);
-            if !joined && let Err(error) = self.context.client.join_room_by_id(&next.room_id).await
-            {
-                let detail = format!(
-                    "{old} was replaced by {}, which the bot cannot join: {error}",
-                    next.room_id
-                );
-                self.context
-                    .incident("room.not_followed", old.as_str(), detail)
-                    .await;
+            if !self.enter(old, &next.room_id).await? {
                 continue;
             }
             make::bind(
@@ -205,17 +198,66 @@ impl Housekeeper {
                 Some(old.to_string()),
             )
             .await?;
+            self.unfollowed.remove(old);
             self.compared = None;
         }
         Ok(())
+    }
+
+    /// Joins the room that replaces another; whether the bot is in it. People commonly invite after
+    /// they have upgraded, so that a first refusal is no reason to alarm anybody.
+    async fn enter(&mut self, old: &RoomId, next: &RoomId) -> Result<bool, BotError> {
+        let client = &self.context.client;
+        if client
+            .get_room(next)
+            .is_some_and(|room| room.state() == RoomState::Joined)
+        {
+            return Ok(true);
+        }
+        let refused_before = self.unfollowed.get(old).copied();
+        if refused_before.is_some_and(|again| Instant::now() < again) {
+            return Ok(false);
+        }
+        let Err(error) = client.join_room_by_id(next).await else {
+            return Ok(true);
+        };
+        let detail = format!("{old} was replaced by {next}, which the bot cannot join: {error}");
+        match refusal(&error) {
+            Refusal::SignedOut => return Err(self.context.signed_out()),
+            Refusal::Limited(_) | Refusal::Passing(_) => tracing::warn!(detail, "is tried again"),
+            _ if refused_before.is_none() => tracing::warn!(detail, "an invitation may follow"),
+            _ => {
+                let detail = format!("{detail}. Invite {} to it", self.context.user);
+                self.context
+                    .incident("room.not_followed", old.as_str(), detail)
+                    .await;
+            }
+        }
+        self.unfollowed
+            .insert(old.to_owned(), Instant::now() + AGAIN);
+        Ok(false)
+    }
+
+    /// Whether a room replaces one that the register knows.
+    fn replaces_bound(&self, rooms: &Rooms, next: &RoomId) -> bool {
+        let joined = self.context.client.joined_rooms();
+        joined.iter().any(|room| {
+            is_bound(rooms, room.room_id())
+                && room
+                    .successor_room()
+                    .is_some_and(|successor| successor.room_id == next)
+        })
     }
 }
 
 /// The plan, to be compared with itself later.
 fn without_marks(rooms: &Rooms) -> Rooms {
     let mut plan = rooms.clone();
-    plan.space.mark = None;
-    plan.rooms.iter_mut().for_each(|room| room.mark = None);
+    for room in plan.rooms.iter_mut().chain([&mut plan.space]) {
+        room.mark = None;
+        // Pinned by rows of the outbox as they come; only what somebody unpinned is mended.
+        room.pinned.clear();
+    }
     plan.others.clear();
     plan
 }

@@ -10,8 +10,11 @@ use crate::BotError;
 use crate::context::Context;
 use crate::refusal::{Refusal, refusal_of};
 
+/// Why an invitation is declined: told to who invites.
+const FOREIGN: &str = "you have no grant in this fleet; an operator can give one with !member add";
+
 /// What to do with an invitation.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Answer {
     Accept,
     Decline,
@@ -30,23 +33,22 @@ pub(crate) async fn answer(context: &Context, rooms: &Rooms, room: &Room) -> Res
         }
     };
     let id = room.room_id();
-    let done = match answer_to(rooms, &inviter) {
+    let answer = answer_to(rooms, &inviter);
+    let done = match answer {
         Answer::Accept => context
             .client
             .send(join_room_by_id::v3::Request::new(id.to_owned()))
             .await
             .map(|_| ()),
-        Answer::Decline => {
-            decline(
-                context,
-                id,
-                "you have no grant in this fleet; an operator can give one with !member add",
-            )
-            .await
-        }
+        Answer::Decline => decline(context, id, FOREIGN).await,
     };
     match done.map_err(|e| refusal_of(&e)) {
-        Ok(()) => tracing::info!(room = %id, inviter, "an invitation is answered"),
+        Ok(()) if answer == Answer::Accept => {
+            tracing::info!(room = %id, inviter, "an invitation is accepted");
+        }
+        Ok(()) => {
+            tracing::info!(room = %id, inviter, reason = FOREIGN, "an invitation is declined")
+        }
         Err(Refusal::SignedOut) => return Err(context.signed_out()),
         Err(Refusal::Limited(_) | Refusal::Passing(_)) => {
             tracing::warn!(room = %id, "an invitation is answered later");
@@ -116,6 +118,7 @@ mod tests {
             alias: "space".to_owned(),
             room_id: None,
             mark: None,
+            pinned: Vec::new(),
         };
         let rooms = Rooms {
             tenant: "acme".parse().unwrap(),

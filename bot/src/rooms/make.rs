@@ -5,7 +5,7 @@ use fleet_protocol::api::{BindRoom, RoomPlan, Rooms};
 use fleet_protocol::envelope::Mark;
 use fleet_protocol::scalar::Name;
 use matrix_sdk::RoomState;
-use matrix_sdk::ruma::api::client::alias::get_alias;
+use matrix_sdk::ruma::api::client::alias::{create_alias, get_alias};
 use matrix_sdk::ruma::api::client::membership::invite_user::v3::{
     InvitationRecipient, InviteUserId,
 };
@@ -123,6 +123,23 @@ async fn by_alias(context: &Context, alias: &str) -> Result<Option<OwnedRoomId>,
     }
 }
 
+/// Has the alias lead to the room.
+async fn lead(context: &Context, alias: &str, room: &RoomId) -> Result<(), Refusal> {
+    match by_alias(context, alias).await? {
+        Some(found) if found == room => return Ok(()),
+        Some(other) => return Err(Refusal::Final(format!("it leads to {other}"))),
+        None => {}
+    }
+    let alias = OwnedRoomAliasId::try_from(alias).map_err(|e| Refusal::Final(e.to_string()))?;
+    let request = create_alias::v3::Request::new(alias, room.to_owned());
+    context
+        .client
+        .send(request)
+        .await
+        .map(|_| ())
+        .map_err(|e| refusal_of(&e))
+}
+
 async fn join(context: &Context, room: &RoomId) -> Result<(), Refusal> {
     let joined = context
         .client
@@ -173,6 +190,12 @@ async fn mend(
         }
     };
     let mut whole = true;
+    // Before the state: a homeserver takes only names that lead to the room.
+    let alias = format!("#{}:{}", plan.alias, around.server);
+    if let Err(refusal) = lead(context, &alias, room).await {
+        cannot(context, &alias, "be given to its room", refusal).await?;
+        whole = false;
+    }
     for step in missing(plan, around, &state, context.user.as_str()) {
         if let Err(refusal) = take(context, room, &step).await {
             cannot(context, room.as_str(), &describe(&step), refusal).await?;

@@ -156,6 +156,19 @@ pub(crate) fn missing(
             });
         }
     }
+    let alias = format!("#{}:{}", plan.alias, around.server);
+    let named = find("m.room.canonical_alias", "").map(|s| &s.content);
+    let pins = find("m.room.pinned_events", "").map(|s| &s.content);
+    for (kind, content) in [
+        ("m.room.canonical_alias", mended_alias(named, &alias)),
+        ("m.room.pinned_events", mended_pins(pins, &plan.pinned)),
+    ] {
+        steps.extend(content.map(|content| Step::Set {
+            kind: kind.to_owned(),
+            key: String::new(),
+            content,
+        }));
+    }
     let levels = find("m.room.power_levels", "").map(|s| &s.content);
     if let Some(content) =
         levels.and_then(|now| mended_levels(now, &creators(state), around.members, own))
@@ -209,6 +222,42 @@ fn creators(state: &[State]) -> Vec<String> {
         .filter_map(Value::as_str)
         .map(ToOwned::to_owned);
     std::iter::once(create.sender.clone()).chain(more).collect()
+}
+
+/// The room's names with the one that the fleet finds it by; none if it is among them. A main name
+/// that people gave stays the main one.
+fn mended_alias(now: Option<&Value>, alias: &str) -> Option<Value> {
+    let mut content = now.and_then(Value::as_object).cloned().unwrap_or_default();
+    let mut others = match content.get("alt_aliases") {
+        Some(Value::Array(others)) => others.clone(),
+        _ => Vec::new(),
+    };
+    let main = content.get("alias").and_then(Value::as_str);
+    if main == Some(alias) || others.iter().any(|other| other == alias) {
+        return None;
+    }
+    if main.is_none_or(str::is_empty) {
+        content.insert("alias".to_owned(), alias.into());
+    } else {
+        others.push(alias.into());
+        content.insert("alt_aliases".to_owned(), others.into());
+    }
+    Some(Value::Object(content))
+}
+
+/// The pinned events with those that shall be; none if they are all there. Others' pins stay.
+fn mended_pins(now: Option<&Value>, wanted: &[String]) -> Option<Value> {
+    let mut pins = match now.and_then(|content| content.get("pinned")) {
+        Some(Value::Array(pins)) => pins.clone(),
+        _ => Vec::new(),
+    };
+    let before = pins.len();
+    for event in wanted {
+        if !pins.iter().any(|pin| pin == event) {
+            pins.push(event.as_str().into());
+        }
+    }
+    (pins.len() > before).then(|| json!({ "pinned": pins }))
 }
 
 /// The power levels with those of the members; none if they are right already.

@@ -10,6 +10,7 @@ fn plan() -> RoomPlan {
         alias: "fleet-lobby".to_owned(),
         room_id: None,
         mark: None,
+        pinned: Vec::new(),
     }
 }
 
@@ -53,6 +54,12 @@ fn whole(version: &str) -> Vec<State> {
         state("m.room.create", "", OWN, json!({ "room_version": version })),
         state("m.room.name", "", OWN, json!({ "name": "Lobby of ours" })),
         state("m.room.topic", "", OWN, json!({ "topic": "" })),
+        state(
+            "m.room.canonical_alias",
+            "",
+            OWN,
+            json!({ "alias": "#fleet-lobby:example.org" }),
+        ),
         state("m.room.power_levels", "", OWN, levels),
         state(
             ROOM,
@@ -127,11 +134,12 @@ fn an_empty_room_of_somebody_else_gets_everything() {
             "m.space.parent",
             "m.room.name",
             "m.room.topic",
+            "m.room.canonical_alias",
             "m.room.power_levels"
         ]
     );
-    let Some(Step::Set { content, .. }) = steps.get(4) else {
-        panic!("the power levels are set fifth")
+    let Some(Step::Set { content, .. }) = steps.get(5) else {
+        panic!("the power levels are set sixth")
     };
     // A creator of a version 12 room must not be named.
     assert_eq!(
@@ -191,4 +199,51 @@ fn rooms_are_private_and_not_federated() {
     );
     assert_eq!(request.preset, Some(RoomPreset::PrivateChat));
     assert_eq!(request.invite.len(), 2);
+}
+
+#[test]
+fn the_name_the_fleet_finds_a_room_by_is_mended_and_peoples_names_stay() {
+    let ours = "#fleet-lobby:example.org";
+    let table = [
+        (None, Some(json!({ "alias": ours }))),
+        (Some(json!({})), Some(json!({ "alias": ours }))),
+        (Some(json!({ "alias": "" })), Some(json!({ "alias": ours }))),
+        (Some(json!({ "alias": ours })), None),
+        (
+            Some(json!({ "alias": "#hall:example.org", "alt_aliases": [ours] })),
+            None,
+        ),
+        (
+            Some(json!({ "alias": "#hall:example.org" })),
+            Some(json!({ "alias": "#hall:example.org", "alt_aliases": [ours] })),
+        ),
+        (
+            Some(json!({ "alias": 5, "alt_aliases": "#x" })),
+            Some(json!({ "alias": ours, "alt_aliases": "#x" })),
+        ),
+    ];
+    for (now, expected) in table {
+        assert_eq!(mended_alias(now.as_ref(), ours), expected, "{now:?}");
+    }
+}
+
+#[test]
+fn a_card_that_somebody_unpinned_is_pinned_again_beside_others() {
+    let wanted = ["$card".to_owned()];
+    let table = [
+        (None, Some(json!({ "pinned": ["$card"] }))),
+        (
+            Some(json!({ "pinned": ["$note"] })),
+            Some(json!({ "pinned": ["$note", "$card"] })),
+        ),
+        (Some(json!({ "pinned": ["$card", "$note"] })), None),
+        (
+            Some(json!({ "pinned": 5 })),
+            Some(json!({ "pinned": ["$card"] })),
+        ),
+    ];
+    for (now, expected) in table {
+        assert_eq!(mended_pins(now.as_ref(), &wanted), expected, "{now:?}");
+    }
+    assert_eq!(mended_pins(None, &[]), None);
 }
