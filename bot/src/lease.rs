@@ -48,12 +48,13 @@ impl Lease {
     ) -> Result<Option<Self>, BotError> {
         let mut told = false;
         loop {
+            let asked = Instant::now();
             match gateway
                 .bot_lease(&request(&account, instance, None, false))
                 .await
             {
                 Ok(grant) => {
-                    let (held, _) = watch::channel(Held::from(&grant));
+                    let (held, _) = watch::channel(Held::since(asked, &grant));
                     tracing::info!(account = %account, epoch = grant.lease.epoch, "this bot now acts for the account");
                     return Ok(Some(Self {
                         account,
@@ -112,12 +113,13 @@ impl Lease {
                 return Ok(());
             }
             let epoch = self.held.borrow().epoch;
+            let asked = Instant::now();
             match gateway
                 .bot_lease(&request(&self.account, self.instance, Some(epoch), false))
                 .await
             {
                 Ok(grant) if grant.lease.epoch == epoch => {
-                    let held = Held::from(&grant);
+                    let held = Held::since(asked, &grant);
                     pause = held.term / 3;
                     self.held.send_replace(held);
                 }
@@ -154,12 +156,14 @@ impl Lease {
     }
 }
 
-impl From<&LeaseGrant> for Held {
-    fn from(grant: &LeaseGrant) -> Self {
+impl Held {
+    /// The term runs from before the question: the register's began later, so the bot is never the
+    /// last to know that it ended, however long the answer took.
+    fn since(asked: Instant, grant: &LeaseGrant) -> Self {
         let term = Duration::from_secs(grant.expires_in.into());
         Self {
             epoch: grant.lease.epoch,
-            until: Instant::now() + term,
+            until: asked + term,
             term,
         }
     }
@@ -183,4 +187,25 @@ fn wait_for_lease(error: ClientError, told: &mut bool) -> Result<(), BotError> {
     }
     *told = true;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_took_long_shortens_what_is_left() {
+        let asked = Instant::now();
+        let grant = LeaseGrant {
+            lease: BotLease {
+                account: "@fleet:example.org".parse().unwrap(),
+                epoch: 3,
+            },
+            expires_at: fleet_protocol::Timestamp::from_millis(0),
+            expires_in: 30,
+        };
+        let held = Held::since(asked, &grant);
+        assert_eq!(held.until, asked + Duration::from_secs(30));
+        assert_eq!((held.epoch, held.term), (3, Duration::from_secs(30)));
+    }
 }

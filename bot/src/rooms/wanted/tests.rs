@@ -146,7 +146,7 @@ fn an_empty_room_of_somebody_else_gets_everything() {
         content["users"],
         json!({ OWN: 100, "@bob:example.org": 50 })
     );
-    assert_eq!(steps.len(), 7, "both people are invited");
+    assert_eq!(steps.len(), 8, "both people are invited");
 }
 
 #[test]
