@@ -1,3 +1,4 @@
+use matrix_sdk::config::SyncSettings;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use wiremock::ResponseTemplate;
@@ -243,4 +244,66 @@ async fn a_known_room_is_read_from_its_mark() {
         .unwrap();
     assert_eq!(marks.recv().await.unwrap().mark.event_id, "$m");
     assert_eq!(binds.left(), 0, "a mark is never set back");
+}
+
+#[tokio::test]
+async fn a_replaced_room_is_followed_when_the_invitation_comes_after_the_upgrade() {
+    const NEXT: &str = "!next:example.org";
+    let world = World::new().await;
+    let mut lobby = plan("lobby", Some(ROOM));
+    lobby["mark"] = json!({ "event_id": "$m", "read_up_to": "2027-01-15T08:00:00Z" });
+    let plans = plans(plan("space", None), vec![lobby]);
+    let mut asked = mock(&world.gateway, "GET", "/v1/rooms", vec![plans]).await;
+    let broken = matrix_error(502, "M_UNKNOWN");
+    let aliases = "/_matrix/client/v3/directory/room/.*";
+    let _alias = mock(&world.homeserver, "GET", aliases, vec![broken]).await;
+    let refused = matrix_error(403, "M_FORBIDDEN");
+    let join = "/_matrix/client/v3/rooms/.*/join";
+    let mut joins = mock(&world.homeserver, "POST", join, vec![refused]).await;
+    let accepted = ResponseTemplate::new(204);
+    let told = "/v1/incidents";
+    let mut incidents = mock(&world.gateway, "POST", told, vec![accepted.clone()]).await;
+    let mut binds = mock(&world.gateway, "PUT", "/v1/rooms/.*", vec![accepted]).await;
+    let state = ok(room_state().into());
+    let states = "/_matrix/client/v3/rooms/.*/state";
+    let _state = mock(&world.homeserver, "GET", states, vec![state]).await;
+
+    let content = json!({ "body": "moved", "replacement_room": NEXT });
+    let tombstone = json!({
+        "type": "m.room.tombstone", "state_key": "", "sender": super::world::ANN, "event_id": "$t",
+        "origin_server_ts": super::world::NOW_MS, "content": content,
+    });
+    let timeline = json!({ "events": [tombstone], "limited": false, "prev_batch": "p" });
+    let upgraded = json!({ "join": { ROOM: { "timeline": timeline } } });
+    let entered = json!({ "join": { NEXT: { "state": { "events": room_state() } } } });
+    let syncs = [("s1", upgraded), ("s2", entered)]
+        .map(|(token, rooms)| ok(json!({ "next_batch": token, "rooms": rooms })));
+    let at = "/_matrix/client/v3/sync";
+    let _syncs = mock(&world.homeserver, "GET", at, syncs.into()).await;
+    let client = world.context.client.clone();
+    client.sync_once(SyncSettings::new()).await.unwrap();
+    let (errands, mut marks) = keep(&world);
+    for _ in 0..3 {
+        asked.next().await;
+        errands.send(Errand::Invited).await.unwrap();
+    }
+    joins.next().await;
+    assert_eq!(joins.left(), 0, "a refusal is not repeated at once");
+    assert_eq!(incidents.left(), 0, "an invitation may still come");
+
+    // The invitation was accepted. Reading the new room waits until it is bound as what it replaces.
+    client.sync_once(SyncSettings::new()).await.unwrap();
+    errands
+        .send(Errand::Unread(NEXT.try_into().unwrap()))
+        .await
+        .unwrap();
+    let bind = binds.body().await;
+    assert_eq!(
+        (&bind["key"], &bind["replaces"]),
+        (&json!("lobby"), &json!(ROOM))
+    );
+    assert!(
+        marks.try_recv().is_err(),
+        "the register has to say so first"
+    );
 }
