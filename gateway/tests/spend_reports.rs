@@ -123,6 +123,54 @@ async fn what_a_lost_lease_held_is_presumed_until_a_late_report_replaces_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn closing_takes_what_was_reported_as_the_actual_and_hands_the_rest_back() {
+    let (desk, task) = working().await;
+    let done = json!({ "task": task });
+    let complete = || desk.run_under("a1", Some((&task, 1)), "task.complete", done.clone());
+    let refused = complete().await.expect_err("nothing is known of the spend");
+    assert_eq!(refused.code, Code::Invalid);
+    assert!(
+        refused
+            .remedy
+            .is_some_and(|r| r.contains("--unknown-spend")),
+        "the way out is told"
+    );
+    assert_eq!(totals(&desk).await, (0, 1_000, 0), "the grant stays held");
+    report(&desk, &task, json!({ "input_tokens": 300 })).await;
+    complete().await.expect("completes");
+    assert_eq!(totals(&desk).await, (300, 0, 0));
+    assert_eq!(desk.task(&task).await.actual_tokens, 300);
+    let kinds: Vec<(String, i64, i64)> =
+        sqlx::query_as("SELECT kind, committed, held FROM fleet.ledger ORDER BY id")
+            .fetch_all(&mut desk.register_rows().await)
+            .await
+            .expect("the ledger");
+    let expected = [
+        ("hold", 0, 1_000),
+        ("commit", 300, -300),
+        ("release", 0, -700),
+    ];
+    assert_eq!(
+        kinds,
+        expected.map(|(kind, spent, held)| (kind.to_owned(), spent, held))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_actual_beyond_the_grant_is_charged_in_full_and_told() {
+    let (desk, task) = working().await;
+    report(&desk, &task, json!({ "input_tokens": 1_250 })).await;
+    let done = json!({ "task": task });
+    let closed = desk
+        .run_under("a1", Some((&task, 1)), "task.complete", done)
+        .await
+        .expect("completes");
+    let notes = work_desk::task(closed).notes;
+    assert!(notes.iter().any(|n| n.contains("250")), "{notes:?}");
+    assert_eq!(totals(&desk).await, (1_250, 0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_actual_charges_the_grant_once() {
     let (desk, task) = working().await;
     report(&desk, &task, json!({ "input_tokens": 100 })).await;

@@ -7,7 +7,7 @@ use fleet_protocol::scalar::{Note, Percent};
 use fleet_protocol::verbs::board as verbs;
 use fleet_protocol::{Problem, Reply};
 
-use super::{Exec, Stop, Subject};
+use super::{Exec, Stop, Subject, member};
 
 mod card;
 mod cast;
@@ -88,6 +88,8 @@ pub(crate) async fn close(exec: &mut Exec<'_>, args: &verbs::Close) -> Result<Re
     let outcome = fleet_policy::board::outcome(proposal.tally(), &proposal.rule);
     let reason = args.reason.as_ref().map(Note::as_str);
     end::end(exec, &proposal, outcome, end::Why::Operator(reason)).await?;
+    let detail = serde_json::json!({ "outcome": outcome.as_str(), "reason": reason });
+    member::audit(exec, "board.close", &proposal.short(), detail).await?;
     let closed = read::load(exec, id).await?;
     Ok(Reply::Proposal(Changed::to("closed", closed.view(exec))))
 }

@@ -9,7 +9,7 @@ use fleet_protocol::{Moment, Problem, Reply, Timestamp};
 use jiff::SignedDuration;
 use uuid::Uuid;
 
-use super::{Exec, Stop, Subject};
+use super::{Exec, Stop, Subject, member};
 use crate::db::time;
 
 mod admission;
@@ -41,6 +41,10 @@ pub(crate) async fn reset(exec: &mut Exec<'_>, args: &verbs::Reset) -> Result<Re
     exec.about(Subject::Budget, series.id);
     let mut changed = Changed::to("reset", series.view(exec, &found));
     changed.already = before.window.resets_at == Some(reset_at);
+    if !changed.already {
+        let detail = serde_json::json!({ "reset_at": reset_at, "instead_of": before.window.resets_at });
+        member::audit(exec, "budget.reset", &series.title(), detail).await?;
+    }
     if found.window.resets_at.is_none() {
         changed.notes.push(format!(
             "Nobody said how long the windows of {} are, so this one has no end until a reset is named.",

@@ -149,6 +149,10 @@ pub(crate) async fn verbosity(exec: &mut Exec<'_>, args: &verbs::Verbosity) -> R
     )
     .execute(&mut *exec.tx)
     .await?;
+    let key = exec.place.room_key.as_ref().map(|k| k.as_str());
+    let subject = key.map_or_else(|| room.to_string(), str::to_owned);
+    let detail = serde_json::json!({ "level": args.level });
+    member::audit(exec, "verbosity", &subject, detail).await?;
     Ok(Reply::Verbosity(args.level))
 }
 

@@ -125,7 +125,7 @@ async fn keep_an_operator(exec: &mut Exec<'_>, user: &UserId) -> Result<(), Stop
     }
 }
 
-/// Notes who changed what of the fleet's authority or switches.
+/// Notes who changed what of the fleet's authority, limits or switches, and by which admission.
 pub(super) async fn audit(
     exec: &mut Exec<'_>,
     action: &str,

@@ -170,6 +170,17 @@ pub(crate) async fn settle(
         spend::word(exec, task, attempt, tokens.unsigned_abs()).await?;
     }
     let held = holds(exec, task, attempt).await?;
+    if matches!(how, Settle::Actual)
+        && !held.is_empty()
+        && !is_reported(exec, task, attempt).await?
+    {
+        return Err(Problem::new(
+            Code::Invalid,
+            "nothing was reported of what this work spent, and its grant waits to be settled",
+        )
+        .remedy("say how much with --tokens N (0 is a number too), or why it is not known with --unknown-spend")
+        .into());
+    }
     let charged = held
         .first()
         .map(|(_, h)| h.hold.remaining + h.hold.presumed);
@@ -209,6 +220,24 @@ pub(crate) async fn settle(
         alert::check(exec, provider.as_str()).await?;
     }
     Ok(notes)
+}
+
+/// Whether anything was reported of an attempt, be it zero.
+async fn is_reported(
+    exec: &mut Exec<'_>,
+    task: Uuid,
+    attempt: i32,
+) -> Result<bool, Stop> {
+    let is_reported = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM fleet.spend_reports
+                          WHERE tenant_id = $1 AND task_id = $2 AND attempt = $3) AS "there!""#,
+        exec.tenant.as_str(),
+        task,
+        attempt
+    )
+    .fetch_one(&mut *exec.tx)
+    .await?;
+    Ok(is_reported)
 }
 
 async fn end(

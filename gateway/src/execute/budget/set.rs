@@ -13,7 +13,7 @@ use super::ledger::{self, Row};
 use super::series::{self, Series};
 use super::{alert, end_at, resolve, the_one, words};
 use crate::db::{instant, time};
-use crate::execute::{Exec, Stop, Subject, spend};
+use crate::execute::{Exec, Stop, Subject, member, spend};
 
 /// At which share of a limit the room is alerted unless told otherwise.
 const DEFAULT_ALERT: u8 = 95;
@@ -36,6 +36,13 @@ pub(crate) async fn set(exec: &mut Exec<'_>, args: &Set) -> Result<Reply, Stop> 
     let view = series.view(exec, &found);
     let mut changed = Changed::to(change, view);
     changed.already = all.iter().any(|s| same(s, &series)) && reset_at.is_none();
+    if !changed.already {
+        let detail = serde_json::json!({
+            "limit": args.limit, "unit": series.unit, "every": args.every, "reset_at": reset_at,
+            "alert_at": series.alert_at,
+        });
+        member::audit(exec, "budget.set", &series.title(), detail).await?;
+    }
     let over = series.totals(&found).over(series.limit);
     if over > 0 {
         changed.notes.push(format!(
