@@ -26,6 +26,9 @@ const SLICES: u32 = 10;
 /// Commands by which the written rows are counted; the fewest count, as others may write beside them.
 const COUNTED: usize = 5;
 
+/// Commits of each side that are not counted.
+const WARMING: u32 = 400;
+
 /// One side of the comparison.
 #[derive(Debug, Clone)]
 enum Side {
@@ -62,8 +65,16 @@ pub(crate) async fn measure(
         sizes.len(),
         sizes.iter().sum::<usize>()
     ));
-    let bare = Side::Database(floor.commits(&sizes));
-    let figures = compare(out, &Side::Gateway(gateway), &bare, samples).await;
+    let (ours, bare) = (
+        Side::Gateway(gateway),
+        Side::Database(floor.commits(&sizes)),
+    );
+    // Connections are made, statements planned, and the register is no longer empty.
+    for side in [&ours, &bare] {
+        slice(side, WARMING).await?;
+    }
+    floor.analyze().await.map_err(failed)?;
+    let figures = compare(out, &ours, &bare, samples).await;
     let removed = floor.remove().await.map_err(failed);
     let figures = figures?;
     removed?;
@@ -94,7 +105,6 @@ async fn compare(
     bare: &Side,
     samples: u32,
 ) -> Result<Vec<Figure>, CliError> {
-    // Connections are made, statements prepared.
     for side in [ours, bare] {
         slice(side, 10 * CONNECTIONS).await?;
     }
