@@ -1,11 +1,6 @@
 //! `fleet bench` on a real homeserver and a real database, with few samples: what it says has the
 //! form that programs read, and every measure is there.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test fails by panicking, in its helper functions too"
-)]
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
