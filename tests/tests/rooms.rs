@@ -111,6 +111,14 @@ impl Person {
         .unwrap()
     }
 
+    /// How many answers stand in a room to what an answer answers, once a later line was answered.
+    async fn answers(&self, world: &World, room: &str, answer: &RoomEvent) -> usize {
+        self.ask(world, room, "!whoami").await;
+        let history = self.matrix.history(room, 1_000).await.unwrap();
+        let to = answer.reply_to();
+        history.iter().filter(|e| e.reply_to() == to).count()
+    }
+
     /// Types a line and waits for its answer.
     async fn ask(&self, world: &World, room: &str, line: &str) -> RoomEvent {
         let event = self
@@ -172,6 +180,7 @@ async fn a_member_may_bring_the_bot_into_a_room_and_a_foreigner_may_not() {
         .ask(&world, &room, "!task add \"from a direct message\"")
         .await;
     assert!(answer.body().unwrap().contains("t1"), "{answer:#?}");
+    assert_eq!(operator.answers(&world, &room, &answer).await, 1);
     assert_eq!(
         world.task_titles().await.unwrap(),
         ["from a direct message"]
@@ -233,6 +242,7 @@ async fn an_upgraded_room_is_followed() {
         .ask(&world, &next, "!task add \"after the upgrade\"")
         .await;
     assert!(answer.body().unwrap().contains("t2"), "{answer:#?}");
+    assert_eq!(operator.answers(&world, &next, &answer).await, 1);
     let mut titles = world.task_titles().await.unwrap();
     titles.sort();
     assert_eq!(titles, ["after the upgrade", "before the upgrade"]);
