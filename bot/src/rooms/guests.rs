@@ -27,9 +27,11 @@ enum Answer {
 pub(crate) async fn answer(context: &Context, rooms: &Rooms, room: &Room) -> Result<(), BotError> {
     let inviter = match room.invite_details().await {
         Ok(invite) => invite.inviter_id.to_string(),
+        // The SDK tells of the room before it has stored who invites to it. Nobody may be declined
+        // for that: the next round knows.
         Err(error) => {
-            tracing::warn!(%error, room = %room.room_id(), "the invitation does not say who invites");
-            String::new()
+            tracing::debug!(%error, room = %room.room_id(), "the invitation does not say yet who invites");
+            return Ok(());
         }
     };
     let id = room.room_id();

@@ -307,3 +307,43 @@ async fn a_replaced_room_is_followed_when_the_invitation_comes_after_the_upgrade
         "the register has to say so first"
     );
 }
+
+/// A sync that tells of an invitation; `by` is who invites, once the homeserver says it.
+fn invited(next: &str, by: Option<&str>) -> Value {
+    let member = by.map(|by| {
+        json!({ "type": "m.room.member", "sender": by, "state_key": OWN, "content": { "membership": "invite" } })
+    });
+    let events: Vec<_> = member.into_iter().collect();
+    json!({ "next_batch": next, "rooms": { "invite": { "!guest:example.org": {
+        "invite_state": { "events": events }
+    } } } })
+}
+
+#[tokio::test]
+async fn an_invitation_that_does_not_say_yet_who_invites_is_neither_declined_nor_forgotten() {
+    let world = World::new().await;
+    let (made, nothing) = (vec![plans(plan("space", Some(ROOM)), vec![])], json!({}));
+    let mut asked = mock(&world.gateway, "GET", "/v1/rooms", made).await;
+    let room = "/_matrix/client/v3/rooms/!guest:example.org";
+    let told = vec![
+        ok(invited("s1", None)),
+        ok(invited("s2", Some("@ann:example.org"))),
+    ];
+    let (server, path) = (&world.homeserver, "/_matrix/client/v3/sync");
+    let _syncs = mock(server, "GET", path, told).await;
+    let mut declined = mock(server, "POST", &format!("{room}/leave"), vec![ok(nothing)]).await;
+    let joined = json!({ "room_id": "!guest:example.org" });
+    let mut accepted = mock(server, "POST", &format!("{room}/join"), vec![ok(joined)]).await;
+
+    let client = world.context.client.clone();
+    client.sync_once(SyncSettings::new()).await.unwrap();
+    let (errands, _marks) = keep(&world);
+    asked.next().await;
+    errands.send(Errand::Invited).await.unwrap();
+    // The second round begins when the first has seen the invitation.
+    asked.next().await;
+    client.sync_once(SyncSettings::new()).await.unwrap();
+    errands.send(Errand::Invited).await.unwrap();
+    accepted.next().await;
+    assert_eq!(declined.left(), 0);
+}
