@@ -286,3 +286,15 @@ async fn a_passed_limit_is_applied_with_its_amount() {
         .expect("the limit's history");
     assert_eq!(by, "board:p1");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seat_that_turns_to_abstain_does_not_end_the_vote_of_the_other() {
+    let desk = board().await;
+    let seats: Vec<_> = seats().as_array().expect("seats")[..2].to_vec();
+    propose(&desk, json!({ "seats": seats, "quorum": 100 })).await;
+    vote(&desk, "ana", "p1", "approve").await;
+    vote(&desk, "ana", "p1", "abstain").await;
+    assert_eq!(show(&desk, "p1").await.state, "open");
+    vote(&desk, "ben", "p1", "approve").await;
+    assert_eq!(show(&desk, "p1").await.state, "approved");
+}
