@@ -145,22 +145,40 @@ async fn next_ready(
     let ids: Vec<Uuid> = refused.iter().map(|(id, _)| *id).collect();
     // What shares the account of a refused one would be refused as well.
     let providers: Vec<String> = refused.iter().filter_map(|(_, p)| p.clone()).collect();
-    Ok(sqlx::query_scalar!(
-        r#"SELECT t.id FROM fleet.tasks t
-           WHERE t.tenant_id = $1 AND t.status IN ('pending', 'queued', 'budget_paused')
-             AND ($2::text IS NULL OR t.role = $2)
-             AND t.id <> ALL ($3) AND (t.provider IS NULL OR t.provider <> ALL ($4))
-             AND NOT EXISTS (SELECT FROM fleet.task_dependencies d
-                             JOIN fleet.tasks o ON o.tenant_id = d.tenant_id AND o.id = d.depends_on
-                             WHERE d.tenant_id = t.tenant_id AND d.task_id = t.id AND o.status <> 'completed')
-           ORDER BY t.priority DESC, t.number LIMIT 1 FOR UPDATE OF t SKIP LOCKED"#,
-        exec.tenant.as_str(),
-        role,
-        &ids,
-        &providers
-    )
-    .fetch_optional(&mut *exec.tx)
-    .await?)
+    let tenant = exec.tenant.as_str();
+    // Two statements, so that the plan of the first can use the index by role.
+    let found = match role {
+        Some(role) => sqlx::query_scalar!(
+            r#"SELECT t.id FROM fleet.tasks t
+               WHERE t.tenant_id = $1 AND t.status IN ('pending', 'queued', 'budget_paused') AND t.role = $4
+                 AND t.id <> ALL ($2) AND (t.provider IS NULL OR t.provider <> ALL ($3))
+                 AND NOT EXISTS (SELECT FROM fleet.task_dependencies d
+                                 JOIN fleet.tasks o ON o.tenant_id = d.tenant_id AND o.id = d.depends_on
+                                 WHERE d.tenant_id = t.tenant_id AND d.task_id = t.id AND o.status <> 'completed')
+               ORDER BY t.priority DESC, t.number LIMIT 1 FOR UPDATE OF t SKIP LOCKED"#,
+            tenant,
+            &ids,
+            &providers,
+            role
+        )
+        .fetch_optional(&mut *exec.tx)
+        .await?,
+        None => sqlx::query_scalar!(
+            r#"SELECT t.id FROM fleet.tasks t
+               WHERE t.tenant_id = $1 AND t.status IN ('pending', 'queued', 'budget_paused')
+                 AND t.id <> ALL ($2) AND (t.provider IS NULL OR t.provider <> ALL ($3))
+                 AND NOT EXISTS (SELECT FROM fleet.task_dependencies d
+                                 JOIN fleet.tasks o ON o.tenant_id = d.tenant_id AND o.id = d.depends_on
+                                 WHERE d.tenant_id = t.tenant_id AND d.task_id = t.id AND o.status <> 'completed')
+               ORDER BY t.priority DESC, t.number LIMIT 1 FOR UPDATE OF t SKIP LOCKED"#,
+            tenant,
+            &ids,
+            &providers
+        )
+        .fetch_optional(&mut *exec.tx)
+        .await?,
+    };
+    Ok(found)
 }
 
 /// Whether this task may be claimed, apart from the budget.
