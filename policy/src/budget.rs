@@ -2,7 +2,17 @@
 //!
 //! Integers only. Amounts are in the unit of the series they concern.
 
+pub mod estimate;
+pub mod hold;
+pub mod ladder;
+pub mod learn;
 mod ledger;
+pub mod meter;
+pub mod pacing;
+pub mod queue;
+pub mod recurrence;
+pub mod route;
+pub mod watch;
 mod window;
 
 pub use ledger::{Hold, Movement, commit, presume, release, settle_unknown};
@@ -135,5 +145,9 @@ pub fn admit(series: &[Capped], projected: Option<u64>, estimate: u64) -> Admiss
     }
 }
 
+#[cfg(test)]
+mod core_tests;
+#[cfg(test)]
+mod edge_tests;
 #[cfg(test)]
 mod tests;
