@@ -140,7 +140,11 @@ fn a_receipt_refers_to_its_command() {
 fn a_receipt_too_large_for_an_event_says_so() {
     let content = content(&receipt(Some(Reply::Help(HelpView {
         topic: None,
-        text: "x".repeat(70_000),
+        about: "x".repeat(70_000),
+        usage: None,
+        groups: Vec::new(),
+        notes: Vec::new(),
+        more: None,
     }))));
     assert!(content.to_string().len() < 60 * 1024);
     assert_eq!(

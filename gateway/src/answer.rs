@@ -1,11 +1,9 @@
 //! The one answer that an event gets in its room.
 
-use fleet_protocol::document::{bold, code, text};
 use fleet_protocol::envelope::{Body, Envelope, Receipt};
 use fleet_protocol::event::{ReceiptContent, VERSION};
 use fleet_protocol::outbox::{Attention, Message, Post, Relation, Target};
-use fleet_protocol::problem::Place;
-use fleet_protocol::{Document, Problem};
+use fleet_protocol::{Document, Reader};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -17,6 +15,7 @@ pub(crate) fn to(
     envelope: &Envelope,
     receipt: &Receipt,
     ended: &Ended,
+    reader: &Reader<'_>,
     id: Uuid,
 ) -> Option<NewRow> {
     let event = Target::Event(envelope.key.clone());
@@ -32,7 +31,7 @@ pub(crate) fn to(
         _ => {
             let thread_root = envelope.context.thread_root.clone().map(Target::Event);
             (
-                Post::Message(message(receipt)?),
+                Post::Message(message(receipt, reader)?),
                 Relation::Reply {
                     to: event,
                     thread_root,
@@ -60,14 +59,14 @@ fn content(receipt: &Receipt, id: Option<String>) -> ReceiptContent {
     }
 }
 
-fn message(receipt: &Receipt) -> Option<Message> {
+fn message(receipt: &Receipt, reader: &Reader<'_>) -> Option<Message> {
     let (document, twin) = match (&receipt.reply, &receipt.problem) {
         (Some(reply), _) => (
-            reply.document(),
+            reply.document(reader),
             json!({ "receipt": receipt.id, "outcome": receipt.outcome, "reply": reply }),
         ),
         (None, Some(problem)) => (
-            refusal(problem),
+            problem.document(),
             json!({ "receipt": receipt.id, "outcome": receipt.outcome, "error": problem }),
         ),
         (None, None) => return None,
@@ -97,33 +96,5 @@ pub(crate) fn note(envelope: &Envelope, document: Document, id: Uuid) -> NewRow 
             thread_root,
         }),
         subject: None,
-    }
-}
-
-/// A problem as people read it: the cause, the place under a caret, what to do, a line to copy, and
-/// what finds the log line.
-pub(crate) fn refusal(problem: &Problem) -> Document {
-    let mut document = Document::new().paragraph([text("✗ "), text(&problem.detail)]);
-    match &problem.at {
-        Some(Place::Word { line, start, len }) => {
-            let caret = format!(
-                "{}{}",
-                " ".repeat(*start as usize),
-                "^".repeat(*len as usize)
-            );
-            document = document.code(format!("{line}\n{caret}"));
-        }
-        Some(Place::Path(path)) => document = document.paragraph([text("at "), code(path)]),
-        None => {}
-    }
-    if let Some(remedy) = &problem.remedy {
-        document = document.paragraph([text(remedy)]);
-    }
-    if let Some(line) = &problem.suggestion {
-        document = document.paragraph([text("try: "), code(line)]);
-    }
-    match &problem.reference {
-        Some(reference) => document.paragraph([text("reference "), bold(reference)]),
-        None => document,
     }
 }

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use fleet_protocol::Problem;
 use fleet_protocol::envelope::{Body, Envelope, Mark, Outcome, Receipt, Submit, Submitted};
 use fleet_protocol::event::LeaseClaim;
 use fleet_protocol::outbox::OutboxRow;
 use fleet_protocol::problem::Code;
 use fleet_protocol::scalar::Name;
+use fleet_protocol::{Problem, Reader};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -239,8 +239,9 @@ async fn admit(
         incident::open(tx, tenant, core.ids.as_ref(), now, &raised).await?;
     }
     let mut rows = std::mem::take(&mut ended.rows);
+    let reader = Reader { now, zone: &zone };
     if ended.outcome != Outcome::Skipped
-        && let Some(row) = answer::to(envelope, &receipt, &ended, core.ids.next())
+        && let Some(row) = answer::to(envelope, &receipt, &ended, &reader, core.ids.next())
     {
         rows.insert(0, row);
     }

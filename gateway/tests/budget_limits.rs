@@ -251,8 +251,9 @@ async fn limits_are_changed_by_name_and_may_fall_below_what_is_spent() {
         "what was spent before counts"
     );
     assert_eq!(
-        first.now.resets_text.as_deref(),
-        Some("in 20 h, Tue 2026-11-24 09:00 CET")
+        first.now.resets_at.map(|at| at.to_string()).as_deref(),
+        Some("2026-11-24T08:00:00Z"),
+        "nine o'clock in the fleet's zone"
     );
     let lowered = limit(&desk, 600, json!({})).await;
     assert_eq!(lowered.now.over(), 100);

@@ -132,7 +132,10 @@ async fn anybody_may_ask_who_they_are_and_for_help() {
         .await
         .expect("help")
     {
-        Reply::Help(h) => assert!(h.text.contains("--depends-on"), "{}", h.text),
+        Reply::Help(h) => {
+            let usage = h.usage.unwrap();
+            assert!(usage.contains("--depends-on"), "{usage}");
+        }
         other => panic!("{other:?}"),
     }
     let unknown = desk

@@ -175,3 +175,35 @@ pub fn italic(text: impl ToString) -> Span {
 pub fn text(text: impl ToString) -> Span {
     Span::Text(text.to_string())
 }
+
+/// A number as people read it, with thousands separators: `2,000,000`.
+pub fn number(n: u64) -> String {
+    let digits = n.to_string();
+    digits
+        .char_indices()
+        .fold(String::new(), |mut out, (i, digit)| {
+            if i > 0 && (digits.len() - i).is_multiple_of(3) {
+                out.push(',');
+            }
+            out.push(digit);
+            out
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_separators_between_thousands() {
+        for (n, shown) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1,000"),
+            (12_345, "12,345"),
+            (9_007_199_254_740_991, "9,007,199,254,740,991"),
+        ] {
+            assert_eq!(number(n), shown);
+        }
+    }
+}

@@ -26,4 +26,4 @@ pub use language::{Command, Query, Request};
 pub use outbox::Post;
 pub use problem::Problem;
 pub use reply::Reply;
-pub use time::{Moment, Timestamp};
+pub use time::{Moment, Reader, Timestamp};

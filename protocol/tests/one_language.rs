@@ -484,10 +484,10 @@ fn every_verb_and_group_has_help() {
     for topic in language::verbs().map(|v| v.name).chain(groups) {
         let words: Vec<String> = topic.split('.').map(str::to_owned).collect();
         let view = chat::help(&words).unwrap_or_else(|p| panic!("{topic}: {p:?}"));
-        assert!(
-            view.text.contains(&format!("!{}", words.join(" "))),
-            "{topic}: {}",
-            view.text
-        );
+        let typed = format!("!{}", words.join(" "));
+        let lines = view.groups.iter().flat_map(|g| &g.lines).map(|l| &l.what);
+        let mut shown = view.usage.iter().chain(lines);
+        assert!(shown.any(|l| l.starts_with(&typed)), "{topic}: {view:?}");
+        assert!(!view.about.is_empty(), "{topic}");
     }
 }

@@ -4,11 +4,21 @@
 use fleet_protocol::chat;
 use fleet_protocol::problem::{Code, Place, Problem};
 use fleet_protocol::reply::Reply;
+use fleet_protocol::{Reader, Timestamp};
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
+
+/// Reads a reply on the morning of a Friday in Berlin.
+fn read(reply: &Reply) -> String {
+    let zone = TimeZone::get("Europe/Berlin").unwrap();
+    let now = Timestamp("2026-11-27T08:00:00Z".parse().unwrap());
+    reply.document(&Reader { now, zone: &zone }).plain()
+}
 
 /// One answer of every kind, and the states that read differently, in their wire form.
 fn replies() -> Value {
     let at = "2026-11-30T08:00:00Z";
+    let before = "2026-11-27T07:20:00Z";
     let task = json!({"id": "t142", "title": "Write the release notes", "status": "pending", "type": "documentation", "role": "code", "priority": 50, "attempts": 0, "max_attempts": 3, "actual_tokens": 0});
     let mut running = task.clone();
     for (key, value) in [
@@ -23,26 +33,26 @@ fn replies() -> Value {
         ("brief", json!("All of them.")),
         (
             "history",
-            json!([{"at": at, "event": "task.started", "by": "code-1", "note": "begun"}]),
+            json!([{"at": before, "event": "task.started", "by": "code-1", "note": "begun"}]),
         ),
     ] {
         running[key] = value;
     }
-    let agent = json!({"name": "code-1", "role": "code", "host": "h1", "user": "@agent-code-1-h1:example.org", "incarnation": 2, "state": "working", "task": "t142", "context_tokens": 160_000, "heartbeat_age": 30});
-    let window = json!({"provider": "claude", "window": "weekly", "unit": "tokens", "limit": 2_000_000, "spent": 500_000, "held": 100_000, "presumed": 0, "starts_at": at, "resets_at": at, "resets_text": "Mon 2026-11-30 09:00 CET (in 3 d)", "alert_at": 95, "source": "user_entered"});
+    let agent = json!({"name": "code-1", "role": "code", "host": "h1", "user": "@agent-code-1-h1:example.org", "incarnation": 2, "state": "working", "task": "t142", "lease_until": "2026-11-27T08:12:00Z", "context_tokens": 160_000, "heartbeat_age": 30});
+    let window = json!({"provider": "claude", "window": "weekly", "unit": "tokens", "limit": 2_000_000, "spent": 500_000, "held": 100_000, "presumed": 0, "starts_at": before, "resets_at": at, "alert_at": 95, "source": "user_entered"});
     let seat = |title: &str| json!({"title": title, "holder": {"user": "@kim:example.org"}, "weight": 1, "may_veto": true});
-    let proposal = json!({"id": "p12", "title": "Stop for the weekend", "text": "Everybody rests.", "kind": "pause", "proposer": "@dana:example.org", "effect": {"pause": {}}, "effect_text": "!pause", "seats": [{"seat": seat("ceo"), "verdict": "approve", "reason": "rest"}, {"seat": seat("cto")}], "quorum": 50, "closes_at": at, "closes_text": "Mon 2026-11-30 09:00 CET (in 2 h)", "state": "open", "tally": {"approve": 1, "reject": 0, "abstain": 0, "conditional": 0, "cast": 1, "total": 2}, "hash": "0123456789abcdef"});
+    let proposal = json!({"id": "p12", "title": "Stop for the weekend", "text": "Everybody rests.", "kind": "pause", "proposer": "@dana:example.org", "effect": {"pause": {}}, "effect_text": "!pause", "seats": [{"seat": seat("ceo"), "verdict": "approve", "reason": "rest"}, {"seat": seat("cto")}], "quorum": 50, "closes_at": at, "state": "open", "tally": {"approve": 1, "reject": 0, "abstain": 0, "conditional": 0, "cast": 1, "total": 2}, "hash": "0123456789abcdef"});
     let mission = json!({"id": "m7", "title": "Ship 1.0", "goal": "All of it", "open": true, "tasks": [["pending", 3], ["budget_paused", 1]], "projected_tokens": 2_000_000, "actual_tokens": 41_200});
     let member = json!({"user": "@dana:example.org", "grants": [{"role": "member"}, {"role": "operator", "room": "board"}]});
-    let status = json!({"tenant": "acme", "pause": {"paused": true, "by": "@dana:example.org", "reason": "release", "since": at}, "tasks": [["pending", 3]], "ready": 2, "agents": 3, "alive": 2, "open_proposals": 1, "incidents": [{"rule": "budget.threshold", "subject": "claude weekly", "detail": "95 % used", "since": at}], "budgets": [window]});
+    let status = json!({"tenant": "acme", "pause": {"paused": true, "by": "@dana:example.org", "reason": "release", "since": before}, "tasks": [["pending", 3]], "ready": 2, "agents": 3, "alive": 2, "open_proposals": 1, "incidents": [{"rule": "budget.threshold", "subject": "claude weekly", "detail": "95 % used", "since": before}], "budgets": [window]});
     json!([
-        {"help": {"topic": "task add", "text": "Add a task"}},
+        {"help": {"topic": "task add", "about": "Add a task", "usage": "!task add TITLE", "groups": [{"title": "Needed", "lines": [{"what": "TITLE", "about": "What is to be done"}]}]}},
         {"who_am_i": {"principal": "@dana:example.org", "tenant": "acme", "roles": ["operator"], "agent": "code-1", "power_level": 100, "zone": "Europe/Berlin"}},
         {"who_am_i": {"principal": "@new:example.org", "tenant": "acme", "roles": [], "zone": "UTC"}},
         {"status": status},
         {"agents": [agent]}, {"agents": []}, {"agent": {"change": "registered", "now": agent}},
         {"doctor": {"checks": [{"name": "outbox", "state": "ok", "found": "empty"}, {"name": "floor", "state": "broken", "found": "no enhancer", "remedy": "register one"}]}},
-        {"pause": {"paused": true, "by": "@dana:example.org", "reason": "release", "since": at}}, {"pause": {"paused": false, "already": true}},
+        {"pause": {"paused": true, "by": "@dana:example.org", "reason": "release", "since": before}}, {"pause": {"paused": false, "already": true}},
         {"verbosity": "quiet"},
         {"member": {"change": "added", "now": member}}, {"members": [member]}, {"members": []},
         {"mission": {"change": "opened", "now": mission}}, {"missions": [mission]}, {"missions": []},
@@ -58,14 +68,14 @@ fn replies() -> Value {
 #[test]
 fn every_answer_reads_well_and_keeps_its_wire_form() {
     let wire = replies();
-    let read: Vec<Reply> = serde_json::from_value(wire).unwrap();
-    let plain: Vec<String> = read.iter().map(|r| r.document().plain()).collect();
+    let all: Vec<Reply> = serde_json::from_value(wire).unwrap();
+    let plain: Vec<String> = all.iter().map(read).collect();
     insta::assert_snapshot!("answers", plain.join("\n\n================\n\n"));
-    for reply in &read {
+    for reply in &all {
         let again: Reply = serde_json::from_value(serde_json::to_value(reply).unwrap()).unwrap();
         assert_eq!(&again, reply);
     }
-    insta::assert_json_snapshot!("answers_wire", read);
+    insta::assert_json_snapshot!("answers_wire", all);
 }
 
 #[test]
@@ -125,6 +135,9 @@ fn help_is_complete() {
         vec!["task".to_owned(), "add".to_owned()],
         vec!["board".to_owned(), "vote".to_owned()],
     ];
-    let texts: Vec<String> = topics.iter().map(|t| chat::help(t).unwrap().text).collect();
+    let texts: Vec<String> = topics
+        .iter()
+        .map(|t| read(&Reply::Help(chat::help(t).unwrap())))
+        .collect();
     insta::assert_snapshot!("help", texts.join("\n\n================\n\n"));
 }

@@ -3,7 +3,8 @@
 use fleet_client::Gateway;
 use fleet_protocol::envelope::Call;
 use fleet_protocol::verbs::fleet::Help;
-use fleet_protocol::{Command, Query, Receipt, Request};
+use fleet_protocol::{Command, Query, Reader, Receipt, Reply, Request};
+use jiff::tz::TimeZone;
 
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -20,7 +21,7 @@ pub(crate) async fn run(context: &Context, request: Request) -> Result<Exit, Cli
         Request::Command(command) => write(context, &gateway, command).await,
         Request::Query(query) => {
             let reply = gateway.query(&call(context, query)).await?;
-            context.out.answer(&reply, || reply.document().plain())?;
+            context.out.answer(&reply, || read(&reply))?;
             Ok(Exit::Done)
         }
     }
@@ -66,11 +67,7 @@ async fn write(context: &Context, gateway: &Gateway, command: Command) -> Result
         return Err(CliError::Refused(Box::new(problem)));
     }
     context.out.answer(&receipt, || {
-        receipt
-            .reply
-            .as_ref()
-            .map(|r| r.document().plain())
-            .unwrap_or_default()
+        receipt.reply.as_ref().map(read).unwrap_or_default()
     })?;
     if receipt.replayed {
         context
@@ -78,6 +75,13 @@ async fn write(context: &Context, gateway: &Gateway, command: Command) -> Result
             .progress("this key had run before; nothing ran again");
     }
     Ok(Exit::Done)
+}
+
+/// The answer as text, in this machine's time zone.
+pub(crate) fn read(reply: &Reply) -> String {
+    let zone = TimeZone::system();
+    let now = system::clock()();
+    reply.document(&Reader { now, zone: &zone }).plain()
 }
 
 /// `fleet help task add` needs no gateway.

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::chat::{self, Chat};
 use super::progress::Progress;
+use crate::command::say;
 use crate::error::CliError;
 use crate::raise::Fleet;
 use crate::system;
@@ -53,17 +54,12 @@ impl Agent {
         progress.transcript(&self.name, &shown)?;
         match self.commands.send(&id, request, lease).await {
             Ok(Some(reply)) => {
-                progress.transcript("receipt", &reply.document().plain())?;
+                progress.transcript("receipt", &say::read(&reply))?;
                 Ok(reply)
             }
             Ok(None) => Err(CliError::Missed("a receipt without a reply".into())),
             Err(CommandError::Refused(problem)) => {
-                let until = problem
-                    .remedy
-                    .as_deref()
-                    .map(|r| format!(" {r}"))
-                    .unwrap_or_default();
-                progress.transcript("receipt", &format!("refused: {}{until}", problem.detail))?;
+                progress.transcript("receipt", &problem.document().plain())?;
                 Err(CliError::Refused(problem))
             }
             Err(CommandError::Matrix(error)) => Err(error.into()),

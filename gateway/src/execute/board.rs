@@ -81,7 +81,7 @@ pub(crate) async fn close(exec: &mut Exec<'_>, args: &verbs::Close) -> Result<Re
     let proposal = read::load(exec, id).await?;
     exec.about(Subject::Proposal, id);
     if proposal.state != "open" {
-        let mut changed = Changed::to("closed", proposal.view(exec));
+        let mut changed = Changed::to("closed", proposal.view());
         changed.already = true;
         return Ok(Reply::Proposal(changed));
     }
@@ -91,7 +91,7 @@ pub(crate) async fn close(exec: &mut Exec<'_>, args: &verbs::Close) -> Result<Re
     let detail = serde_json::json!({ "outcome": outcome.as_str(), "reason": reason });
     member::audit(exec, "board.close", &proposal.short(), detail).await?;
     let closed = read::load(exec, id).await?;
-    Ok(Reply::Proposal(Changed::to("closed", closed.view(exec))))
+    Ok(Reply::Proposal(Changed::to("closed", closed.view())))
 }
 
 /// Shows a proposal, its ballots and who is missing.
@@ -99,7 +99,7 @@ pub(crate) async fn show(exec: &mut Exec<'_>, args: &verbs::Show) -> Result<Repl
     let id = exec.resolve(args.proposal).await?;
     let proposal = read::load(exec, id).await?;
     exec.about(Subject::Proposal, id);
-    Ok(Reply::Proposal(Changed::shown(proposal.view(exec))))
+    Ok(Reply::Proposal(Changed::shown(proposal.view())))
 }
 
 /// Lists open proposals, or all, the newest first.
@@ -114,7 +114,7 @@ pub(crate) async fn list(exec: &mut Exec<'_>, args: &verbs::List) -> Result<Repl
     .await?;
     let mut views = Vec::new();
     for id in ids {
-        let mut view = read::load(exec, id).await?.view(exec);
+        let mut view = read::load(exec, id).await?.view();
         view.text = None;
         views.push(view);
     }

@@ -17,7 +17,6 @@ pub(in crate::execute) mod alert;
 pub(in crate::execute) mod ledger;
 pub(in crate::execute) mod series;
 mod set;
-pub(in crate::execute) mod words;
 
 #[expect(
     unused_imports,
@@ -39,10 +38,11 @@ pub(crate) async fn reset(exec: &mut Exec<'_>, args: &verbs::Reset) -> Result<Re
     let found = series::must(series::ensure(exec, &series, exec.now).await?)?;
     alert::check(exec, args.provider.as_str()).await?;
     exec.about(Subject::Budget, series.id);
-    let mut changed = Changed::to("reset", series.view(exec, &found));
+    let mut changed = Changed::to("reset", series.view(&found));
     changed.already = before.window.resets_at == Some(reset_at);
     if !changed.already {
-        let detail = serde_json::json!({ "reset_at": reset_at, "instead_of": before.window.resets_at });
+        let detail =
+            serde_json::json!({ "reset_at": reset_at, "instead_of": before.window.resets_at });
         member::audit(exec, "budget.reset", &series.title(), detail).await?;
     }
     if found.window.resets_at.is_none() {
@@ -67,7 +67,7 @@ pub(crate) async fn windows(
     let mut views = Vec::new();
     for series in series::read(exec, provider.map(Name::as_str), false).await? {
         let found = series::must(series::find(exec, &series, exec.now).await?)?;
-        views.push(series.view(exec, &found));
+        views.push(series.view(&found));
     }
     Ok(views)
 }
@@ -174,7 +174,7 @@ fn too_early(exec: &Exec<'_>, window: Window) -> Problem {
         Code::Invalid,
         format!(
             "the present window began {}; it cannot end before",
-            window.starts_at.in_zone(exec.zone)
+            exec.reader().moment(window.starts_at)
         ),
     )
     .remedy("name an instant after that")

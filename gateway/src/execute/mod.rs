@@ -5,7 +5,7 @@ use fleet_protocol::language::{Command, Query};
 use fleet_protocol::outbox::{Attention, Message, Post, Relation, Target};
 use fleet_protocol::scalar::{Name, UserId};
 use fleet_protocol::verbs::member::GrantRole;
-use fleet_protocol::{Document, Problem, Reply, Timestamp};
+use fleet_protocol::{Document, Problem, Reader, Reply, Timestamp};
 use jiff::tz::TimeZone;
 use uuid::Uuid;
 
@@ -172,6 +172,14 @@ impl From<Problem> for Stop {
 }
 
 impl Exec<'_> {
+    /// Who reads what is said now: instants are told in their words.
+    pub(crate) fn reader(&self) -> Reader<'_> {
+        Reader {
+            now: self.now,
+            zone: self.zone,
+        }
+    }
+
     /// Says something in a room; the row's id lets a later post refer to it.
     pub(crate) fn say(
         &mut self,

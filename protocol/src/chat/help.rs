@@ -1,14 +1,12 @@
 //! Help, generated from the same arguments that read a line.
 
-use std::fmt::Write as _;
-
 use clap::Arg;
 
 use super::token::quote;
 use super::{PREFIX, mend, read};
 use crate::language::{self, Verb};
 use crate::problem::{Code, Problem};
-use crate::reply::HelpView;
+use crate::reply::{HelpGroup, HelpLine, HelpView};
 
 /// Explains a topic.
 pub(super) fn view(topic: &[String]) -> Result<HelpView, Problem> {
@@ -19,26 +17,35 @@ pub(super) fn view(topic: &[String]) -> Result<HelpView, Problem> {
         .collect();
     let name = words.join(".");
     if name.is_empty() {
-        return Ok(HelpView {
-            topic: None,
-            text: overview(),
-        });
+        return Ok(overview());
     }
-    let text = if let Some(verb) = language::verb(&name) {
-        explain(verb)
-    } else if let Some((group, about)) = language::groups().iter().find(|(group, _)| *group == name)
-    {
-        format!(
-            "{about}\n\n{}\nMore on one: {PREFIX}help {group} COMMAND",
-            list(members(group))
-        )
-    } else {
-        return Err(unknown(&name));
-    };
-    Ok(HelpView {
-        topic: Some(name.replace('.', " ")),
-        text,
-    })
+    if let Some(verb) = language::verb(&name) {
+        return Ok(explain(verb));
+    }
+    let group = language::groups().iter().find(|(group, _)| *group == name);
+    group.map_or_else(
+        || Err(unknown(&name)),
+        |(group, about)| {
+            Ok(HelpView {
+                about: (*about).to_owned(),
+                groups: vec![section("Commands", members(group))],
+                more: Some(format!("{PREFIX}help {group} COMMAND")),
+                ..titled(group)
+            })
+        },
+    )
+}
+
+/// A view of a topic without content.
+fn titled(topic: &str) -> HelpView {
+    HelpView {
+        topic: Some(topic.to_owned()),
+        about: String::new(),
+        usage: None,
+        groups: Vec::new(),
+        notes: Vec::new(),
+        more: None,
+    }
 }
 
 fn unknown(name: &str) -> Problem {
@@ -57,13 +64,29 @@ fn unknown(name: &str) -> Problem {
     }
 }
 
-fn overview() -> String {
-    let flat = list(language::verbs().filter(|v| !v.name.contains('.')));
-    let groups = language::groups()
-        .iter()
-        .map(|(group, about)| format!("{about}\n{}", list(members(group))));
-    let blocks: Vec<String> = std::iter::once(flat).chain(groups).collect();
-    format!("{}\nMore on one: {PREFIX}help task add", blocks.join("\n"))
+fn overview() -> HelpView {
+    let flat = language::verbs().filter(|v| !v.name.contains('.'));
+    let families = language::groups().iter().map(|(group, about)| {
+        let verbs: Vec<&str> = members(group)
+            .map(|v| v.name.split_once('.').map_or(v.name, |(_, verb)| verb))
+            .collect();
+        HelpLine {
+            what: format!("{PREFIX}{group} {}", verbs.join(" | ")),
+            about: (*about).to_owned(),
+        }
+    });
+    let families = HelpGroup {
+        title: "Families of commands".to_owned(),
+        lines: families.collect(),
+    };
+    HelpView {
+        topic: None,
+        about: "What you can say".to_owned(),
+        usage: None,
+        groups: vec![section("Anywhere", flat), families],
+        notes: Vec::new(),
+        more: Some(format!("{PREFIX}help task or {PREFIX}help task add")),
+    }
 }
 
 fn members(group: &str) -> impl Iterator<Item = &'static Verb> {
@@ -72,30 +95,15 @@ fn members(group: &str) -> impl Iterator<Item = &'static Verb> {
 }
 
 /// One line for each verb: what to type and what it does.
-fn list(verbs: impl Iterator<Item = &'static Verb>) -> String {
-    let rows: Vec<(String, String)> = verbs
-        .map(|v| {
-            let leaf = read::leaf(v);
-            (
-                format!("{PREFIX}{}", v.name.replace('.', " ")),
-                about(&leaf),
-            )
-        })
-        .collect();
-    aligned(&rows)
-}
-
-fn aligned(rows: &[(String, String)]) -> String {
-    let width = rows
-        .iter()
-        .map(|(left, _)| left.chars().count())
-        .max()
-        .unwrap_or(0);
-    rows.iter().fold(String::new(), |mut out, (left, right)| {
-        // Writing to a String cannot fail.
-        let _ = writeln!(out, "  {left:width$}  {right}");
-        out
-    })
+fn section(title: &str, verbs: impl Iterator<Item = &'static Verb>) -> HelpGroup {
+    let line = |v: &'static Verb| HelpLine {
+        what: format!("{PREFIX}{}", v.name.replace('.', " ")),
+        about: about(&read::leaf(v)),
+    };
+    HelpGroup {
+        title: title.to_owned(),
+        lines: verbs.map(line).collect(),
+    }
 }
 
 fn about(leaf: &clap::Command) -> String {
@@ -104,22 +112,36 @@ fn about(leaf: &clap::Command) -> String {
         .unwrap_or_default()
 }
 
-fn explain(verb: &Verb) -> String {
+fn explain(verb: &Verb) -> HelpView {
     let leaf = read::leaf(verb);
-    let mut text = format!("{}\n\n  {}\n", about(&leaf), usage(verb));
-    let rows: Vec<(String, String)> = leaf
-        .get_arguments()
-        .map(|arg| (form(arg), explain_arg(arg)))
-        .collect();
-    if !rows.is_empty() {
-        text.push('\n');
-        text.push_str(&aligned(&rows));
+    let line = |arg: &Arg| HelpLine {
+        what: form(arg),
+        about: explain_arg(arg),
+    };
+    let part = |title: &str, wanted: bool| HelpGroup {
+        title: title.to_owned(),
+        lines: leaf
+            .get_arguments()
+            .filter(|a| a.is_required_set() == wanted)
+            .map(line)
+            .collect(),
+    };
+    let mut groups = vec![part("Needed", true), part("Optional", false)];
+    groups.retain(|g| !g.lines.is_empty());
+    let left_out = leaf.get_positionals().next().is_some_and(is_reference);
+    HelpView {
+        about: about(&leaf),
+        usage: Some(usage(verb)),
+        groups,
+        notes: left_out
+            .then(|| {
+                "In a reply to its message, or in its thread, the number may be left out."
+                    .to_owned()
+            })
+            .into_iter()
+            .collect(),
+        ..titled(&verb.name.replace('.', " "))
     }
-    if leaf.get_positionals().next().is_some_and(is_reference) {
-        text.push_str("\nIn a reply to its message, or in its thread, it may be left out.\n");
-    }
-    text.truncate(text.trim_end().len());
-    text
 }
 
 /// How a verb is typed: `!task add TITLE [--brief BRIEF] ...`.

@@ -17,18 +17,19 @@ impl Document {
 
 fn blocks(out: &mut String, all: &[Block]) {
     for (i, block) in all.iter().enumerate() {
-        if i > 0 && (!is_tight(block) || !is_tight(&all[i - 1])) {
+        let apart = stands_apart(block) || matches!(block, Block::Heading(_));
+        if i > 0 && (apart || stands_apart(&all[i - 1])) {
             out.push('\n');
         }
         one(out, block);
     }
 }
 
-/// Paragraphs and headings follow each other without a blank line between.
-fn is_tight(block: &Block) -> bool {
+/// What has a blank line around it; other blocks follow each other without one.
+fn stands_apart(block: &Block) -> bool {
     matches!(
         block,
-        Block::Paragraph(_) | Block::Heading(_) | Block::List(_) | Block::Quote(_)
+        Block::Table { .. } | Block::Code(_) | Block::Folded { .. }
     )
 }
 

@@ -1,13 +1,13 @@
 //! What people read of a problem.
 
 use super::{Code, Place, Problem};
-use crate::document::{Document, bold, code, italic, text};
+use crate::document::{Document, Span, code, italic, text};
 
 impl Problem {
     /// The problem as people read it: cause, the line with carets under the wrong word, a line that
     /// works, what to do, and what finds the log line.
     pub fn document(&self) -> Document {
-        let mut document = Document::new().paragraph([text("❌ "), bold(&self.detail)]);
+        let mut document = Document::new().paragraph([text(format!("❌ {}", self.detail))]);
         document = match &self.at {
             Some(Place::Word { line, start, len }) => document.code(carets(line, *start, *len)),
             Some(Place::Path(path)) if !path.is_empty() => {
@@ -24,12 +24,20 @@ impl Problem {
             document = document.paragraph([text(lead), code(suggestion)]);
         }
         if let Some(remedy) = &self.remedy {
-            document = document.paragraph([text(format!("→ {remedy}"))]);
+            document = document.paragraph(advice(remedy));
         }
         if let Some(reference) = &self.reference {
             document = document.paragraph([italic(format!("Reference: {reference}"))]);
         }
         document
+    }
+}
+
+/// What to do; a command at its end is set so that it can be copied.
+fn advice(remedy: &str) -> Vec<Span> {
+    match remedy.rsplit_once(": !") {
+        Some((lead, command)) => vec![text(format!("→ {lead}: ")), code(format!("!{command}"))],
+        None => vec![text(format!("→ {remedy}"))],
     }
 }
 

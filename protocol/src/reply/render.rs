@@ -1,58 +1,77 @@
 //! What people read of an answer. The first line carries the fact.
 
-use super::words::{by_status, cell, counted, number, spoken};
+mod agent;
+mod board;
+mod budget;
+mod task;
+mod words;
+
+use words::{by_status, cell, counted, spoken};
+
 use super::{
-    Check, CheckState, DoctorView, HelpView, MemberView, MissionView, PauseView, Reply, StatusView,
-    WhoAmIView,
+    Check, CheckState, DoctorView, HelpView, IncidentView, MemberView, MissionView, PauseView,
+    Reply, StatusView, WhoAmIView,
 };
-use super::{render_agent, render_board, render_budget, render_task};
-use crate::document::{Document, Span, bold, code, text};
+use crate::document::{Document, Span, bold, code, number, text};
+use crate::time::Reader;
 
 impl Reply {
-    /// The answer as people read it.
-    pub fn document(&self) -> Document {
+    /// The answer as people read it, at that moment and in that zone.
+    pub fn document(&self, reader: &Reader<'_>) -> Document {
         match self {
             Self::Help(view) => help(view),
             Self::WhoAmI(view) => who_am_i(view),
-            Self::Status(view) => status(view),
-            Self::Agents(all) => render_agent::agents(all),
-            Self::Agent(changed) => render_agent::agent(changed),
+            Self::Status(view) => status(view, reader),
+            Self::Agents(all) => agent::agents(all, reader),
+            Self::Agent(changed) => agent::agent(changed, reader),
             Self::Doctor(view) => doctor(view),
-            Self::Pause(view) => pause(view),
+            Self::Pause(view) => pause(view, reader),
             Self::Verbosity(level) => {
                 Document::new().paragraph([text("✅ This room is now "), bold(level)])
             }
-            Self::Member(changed) => render_agent::member(changed),
+            Self::Member(changed) => agent::member(changed),
             Self::Members(all) => members(all),
-            Self::Mission(changed) => render_task::mission(changed),
+            Self::Mission(changed) => task::mission(changed),
             Self::Missions(all) => missions(all),
-            Self::Task(changed) => render_task::task(changed),
-            Self::Tasks(list) => render_task::tasks(list),
-            Self::Spend(view) => render_budget::spend(view),
-            Self::Budget(changed) => render_budget::window(changed),
-            Self::Budgets(all) => render_budget::windows(all),
-            Self::Proposal(changed) => render_board::proposal(changed),
-            Self::Proposals(all) => render_board::proposals(all),
-            Self::Ballot(view) => render_board::ballot(view),
+            Self::Task(changed) => task::task(changed, reader),
+            Self::Tasks(list) => task::tasks(list),
+            Self::Spend(view) => budget::spend(view),
+            Self::Budget(changed) => budget::window(changed, reader),
+            Self::Budgets(all) => budget::windows(all, reader),
+            Self::Proposal(changed) => board::proposal(changed, reader),
+            Self::Proposals(all) => board::proposals(all, reader),
+            Self::Ballot(view) => board::ballot(view),
         }
     }
 }
 
 fn help(view: &HelpView) -> Document {
-    let title = view
-        .topic
-        .as_ref()
-        .map_or_else(|| "What you can say".to_owned(), |t| format!("!{t}"));
-    Document::new()
-        .paragraph([bold(title)])
-        .code(view.text.clone())
+    let document = match &view.topic {
+        Some(topic) => Document::new()
+            .paragraph([bold(format!("!{topic}")), text(format!(": {}", view.about))]),
+        None => Document::new().paragraph([bold(&view.about)]),
+    };
+    let document = match &view.usage {
+        Some(usage) => document.code(usage.clone()),
+        None => document,
+    };
+    let document = view.groups.iter().fold(document, |document, group| {
+        let lines = group
+            .lines
+            .iter()
+            .map(|line| vec![code(&line.what), text(format!(": {}", line.about))]);
+        document.heading([text(&group.title)]).list(lines)
+    });
+    let document = words::with_notes(document, &view.notes);
+    match &view.more {
+        Some(more) => document.paragraph([text("More: "), code(more)]),
+        None => document,
+    }
 }
 
 fn who_am_i(view: &WhoAmIView) -> Document {
     let roles = match view.roles.as_slice() {
-        [] => {
-            "no role, so you may not do anything yet; ask an operator for: !member add".to_owned()
-        }
+        [] => "no role, so you may not do anything yet".to_owned(),
         roles => roles
             .iter()
             .map(ToString::to_string)
@@ -69,53 +88,70 @@ fn who_am_i(view: &WhoAmIView) -> Document {
     if let Some(level) = view.power_level {
         facts.push(vec![text(format!("Power level here: {level}"))]);
     }
-    Document::new()
+    let document = Document::new()
         .paragraph([
             text("You are "),
             bold(&view.principal),
             text(format!(": {roles}")),
         ])
-        .list(facts)
-}
-
-fn status(view: &StatusView) -> Document {
-    let state = if view.pause.paused {
-        "⏸ paused"
+        .list(facts);
+    if view.roles.is_empty() {
+        let line = code(format!("!member add {}", view.principal));
+        document.paragraph([text("→ an operator lets you in with: "), line])
     } else {
-        "▶ running"
-    };
-    let mut document =
-        Document::new().paragraph([bold(&view.tenant), text(format!(" is {state}"))]);
-    if view.pause.paused {
-        document = document.paragraph(why(&view.pause));
+        document
     }
-    document = document.list([
-        vec![text(format!(
-            "Work: {}; {} ready to be claimed",
-            by_status(&view.tasks),
-            number(view.ready)
-        ))],
-        vec![text(format!(
-            "Agents: {}, {} alive",
-            number(view.agents),
-            number(view.alive)
-        ))],
-        vec![text(format!(
-            "Votes: {}",
-            counted(view.open_proposals, "open proposal")
-        ))],
-    ]);
-    document = document.list(view.incidents.iter().map(|i| {
-        vec![
-            text("⚠ "),
-            bold(&i.subject),
-            text(format!(" ({}, since {}): {}", i.rule, i.since, i.detail)),
-        ]
-    }));
-    document.then(render_budget::windows(&view.budgets))
 }
 
-fn pause(view: &PauseView) -> Document {
+fn status(view: &StatusView, reader: &Reader<'_>) -> Document {
+    let state = if view.pause.paused {
+        ("⏸ ", " is paused")
+    } else {
+        ("▶ ", " is running")
+    };
+    let mut document = Document::new().paragraph([
+        text(format!("{}Fleet ", state.0)),
+        bold(&view.tenant),
+        text(state.1),
+    ]);
+    if view.pause.paused {
+        document = document.paragraph(why(&view.pause, reader));
+    }
+    let agents = match view.agents {
+        0 => "none".to_owned(),
+        all => format!("{}, {} of them alive", number(all), number(view.alive)),
+    };
+    let votes = match view.open_proposals {
+        0 => "none open".to_owned(),
+        open => format!("{} open", number(open)),
+    };
+    document
+        .list([
+            vec![text(format!(
+                "Tasks: {}; ready to be claimed: {}",
+                by_status(&view.tasks),
+                number(view.ready)
+            ))],
+            vec![text(format!("Agents: {agents}"))],
+            vec![text(format!("Votes: {votes}"))],
+        ])
+        .list(view.incidents.iter().map(|i| incident(i, reader)))
+        .then(budget::windows(&view.budgets, reader))
+}
+
+/// An open incident: `⚠ budget.threshold since today 14:05 CET: claude weekly: 95 % spent`.
+fn incident(view: &IncidentView, reader: &Reader<'_>) -> Vec<Span> {
+    let since = format!(" since {}: ", reader.clock(view.since));
+    // Some details name their subject themselves.
+    let about = if view.detail.starts_with(&view.subject) {
+        view.detail.clone()
+    } else {
+        format!("{}: {}", view.subject, view.detail)
+    };
+    vec![text("⚠ "), bold(&view.rule), text(since), text(about)]
+}
+
+fn pause(view: &PauseView, reader: &Reader<'_>) -> Document {
     let fact = match (view.paused, view.already) {
         (true, false) => "⏸ The fleet is paused; votes, reads and heartbeats go on",
         (true, true) => "⏸ The fleet was paused already",
@@ -125,24 +161,20 @@ fn pause(view: &PauseView) -> Document {
     let document = Document::new().paragraph([bold(fact)]);
     if view.paused {
         document
-            .paragraph(why(view))
+            .paragraph(why(view, reader))
             .paragraph([text("To go on: "), code("!resume")])
     } else {
         document
     }
 }
 
-/// Who paused the fleet, since when, and why.
-fn why(view: &PauseView) -> Vec<Span> {
+/// Who paused the fleet, since when, and why: `By @dana:example.org, 5 min ago, today 14:05 CET: release`.
+fn why(view: &PauseView, reader: &Reader<'_>) -> Vec<Span> {
     let by = view.by.as_ref().map(|by| format!("By {by}"));
-    let since = view.since.map(|at| format!("since {at}"));
-    let reason = view.reason.as_ref().map(|r| format!("because: {r}"));
-    let known: Vec<String> = [by, since, reason].into_iter().flatten().collect();
-    vec![text(if known.is_empty() {
-        "No reason was given".to_owned()
-    } else {
-        known.join(", ")
-    })]
+    let since = view.since.map(|at| reader.moment(at));
+    let who: Vec<String> = [by, since].into_iter().flatten().collect();
+    let reason = view.reason.as_deref().unwrap_or("no reason was given");
+    vec![text(format!("{}: {reason}", who.join(", ")))]
 }
 
 fn doctor(view: &DoctorView) -> Document {
@@ -185,12 +217,8 @@ fn members(all: &[MemberView]) -> Document {
         .paragraph([bold(counted(all.len() as u64, "member"))])
         .table(
             ["User", "May"],
-            all.iter().map(|m| {
-                [
-                    vec![Span::User(m.user.clone())],
-                    cell(render_agent::grants(m)),
-                ]
-            }),
+            all.iter()
+                .map(|m| [vec![Span::User(m.user.clone())], cell(agent::grants(m))]),
         )
 }
 
@@ -207,10 +235,7 @@ fn missions(all: &[MissionView]) -> Document {
             cell(&m.title),
             cell(if m.open { "open" } else { "closed" }),
             cell(by_status(&m.tasks)),
-            cell(spoken(&render_task::spend_of(
-                m.projected_tokens,
-                m.actual_tokens,
-            ))),
+            cell(spoken(&task::spend_of(m.projected_tokens, m.actual_tokens))),
         ]
     });
     Document::new()

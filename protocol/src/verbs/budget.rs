@@ -24,6 +24,21 @@ words! {
     }
 }
 
+impl Unit {
+    /// What it counts, as people say it after an amount.
+    pub const fn noun(self) -> &'static str {
+        match self {
+            Self::Tokens => "tokens",
+            Self::Messages => "messages",
+            Self::CashUsdMicro => "micro-dollars",
+            Self::ApiEquivalentUsdMicro => "API-equivalent micro-dollars",
+            Self::Credits => "credits",
+            Self::ComputeSeconds => "compute seconds",
+            Self::BasisPoints => "basis points",
+        }
+    }
+}
+
 args! {
     /// Set or change a limit
     Set {

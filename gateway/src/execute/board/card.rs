@@ -13,7 +13,7 @@ use crate::execute::{Exec, Room, Stop, Subject};
 
 /// The card of a proposal as it stands.
 pub(super) fn card(exec: &Exec<'_>, proposal: &Proposal, mentions: Vec<UserId>) -> Message {
-    let view = proposal.view(exec);
+    let view = proposal.view();
     let mut document = Document::new().heading([text(format!("{} · {}", view.id, view.title))]);
     if let Some(body) = &view.text {
         document = document.folded("The proposal in full", Document::text(body.clone()));
@@ -30,7 +30,9 @@ pub(super) fn card(exec: &Exec<'_>, proposal: &Proposal, mentions: Vec<UserId>) 
         .table(["Seat", "Holder", "Weight", "Vote"], rows(&view))
         .paragraph([text(standing(&view))]);
     document = if view.state == "open" {
-        document.paragraph(open(&view)).paragraph(legend(&view))
+        document
+            .paragraph(open(&view, exec))
+            .paragraph(legend(&view))
     } else {
         document.paragraph([bold(format!("Closed: {}.", outcome_words(&view.state)))])
     };
@@ -91,7 +93,7 @@ fn standing(view: &ProposalView) -> String {
     )
 }
 
-fn open(view: &ProposalView) -> Vec<Span> {
+fn open(view: &ProposalView, exec: &Exec<'_>) -> Vec<Span> {
     let missing: Vec<String> = view
         .seats
         .iter()
@@ -105,7 +107,7 @@ fn open(view: &ProposalView) -> Vec<Span> {
     };
     vec![text(format!(
         "{waiting}Ends {}; without quorum: rejected.",
-        view.closes_text
+        exec.reader().moment(view.closes_at)
     ))]
 }
 
@@ -128,13 +130,12 @@ pub(super) fn outcome_words(state: &str) -> &str {
 
 /// The decision as the room is told it.
 pub(super) fn decision(
-    exec: &Exec<'_>,
     proposal: &Proposal,
     outcome: Outcome,
     why: &str,
     mentions: Vec<UserId>,
 ) -> Message {
-    let view = proposal.view(exec);
+    let view = proposal.view();
     let mark = if outcome == Outcome::Rejected {
         "❌"
     } else {

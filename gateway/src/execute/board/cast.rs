@@ -77,7 +77,7 @@ fn may_still(exec: &Exec<'_>, proposal: &Proposal, at: Timestamp) -> Result<(), 
         return Ok(());
     }
     let how = if proposal.state == "open" {
-        format!("ended at {}", proposal.closes_at.in_zone(exec.zone))
+        format!("ended {}", exec.reader().moment(proposal.closes_at))
     } else {
         format!("has ended: {}", card::outcome_words(&proposal.state))
     };

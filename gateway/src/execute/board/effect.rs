@@ -8,8 +8,8 @@ use fleet_protocol::verbs::member::GrantRole;
 use fleet_protocol::{Command, Moment, Problem, Reply};
 
 use crate::db;
-use crate::execute::budget::words::{amount, noun, until};
 use crate::execute::{Actor, Exec, Place, Stop, command};
+use fleet_protocol::document::number;
 
 /// Checks that a kind may run an effect, and fixes what it refers to: ids and instants mean at the
 /// end what they mean now.
@@ -66,7 +66,7 @@ fn fixed(exec: &Exec<'_>, moment: &Moment) -> Result<Moment, Problem> {
 /// What an effect does, with names and amounts.
 pub(super) fn in_words(exec: &Exec<'_>, effect: &Effect) -> String {
     let when = |moment: &Moment| match moment.resolve(exec.now, exec.zone) {
-        Ok(at) => until(at, exec.now, exec.zone),
+        Ok(at) => at.in_zone(exec.zone),
         Err(_) => moment.to_string(),
     };
     match &*effect.0 {
@@ -90,8 +90,8 @@ pub(super) fn in_words(exec: &Exec<'_>, effect: &Effect) -> String {
             format!(
                 "Sets the limit of {}{window} to {} {}{reset}.",
                 s.provider,
-                amount(s.limit.get()),
-                noun(s.unit)
+                number(s.limit.get()),
+                s.unit.noun()
             )
         }
         Command::BudgetReset(r) => {

@@ -103,7 +103,7 @@ pub(super) async fn end(
     card::refresh(exec, &closed);
     let mentions = card::holders(exec, &closed.seats).await?;
     let words = why.words(&exec.actor.principal);
-    let said = card::decision(exec, &closed, outcome, &words, mentions);
+    let said = card::decision(&closed, outcome, &words, mentions);
     let reply = Relation::Reply {
         to: Target::Row(closed.card),
         thread_root: None,

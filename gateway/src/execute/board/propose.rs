@@ -69,7 +69,7 @@ pub(crate) async fn propose(exec: &mut Exec<'_>, args: &Propose) -> Result<Reply
     let proposal = load(exec, id).await?;
     tell(exec, &proposal).await?;
     exec.about(Subject::Proposal, id);
-    let mut changed = Changed::to("opened", proposal.view(exec));
+    let mut changed = Changed::to("opened", proposal.view());
     changed.notes = notes;
     Ok(Reply::Proposal(changed))
 }

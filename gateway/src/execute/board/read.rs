@@ -11,7 +11,6 @@ use fleet_protocol::verbs::board::{Effect, Holder, ProposalKind, Seat, Verdict};
 use uuid::Uuid;
 
 use crate::db::instant;
-use crate::execute::budget::words;
 use crate::execute::{Exec, Stop};
 
 /// A proposal.
@@ -82,7 +81,7 @@ impl Proposal {
     }
 
     /// The proposal for people and programs.
-    pub(super) fn view(&self, exec: &Exec<'_>) -> ProposalView {
+    pub(super) fn view(&self) -> ProposalView {
         let seat = |(index, seat): (usize, &Seat)| {
             let ballot = self.ballot(index);
             SeatView {
@@ -102,7 +101,6 @@ impl Proposal {
             seats: self.seats.iter().enumerate().map(seat).collect(),
             quorum: self.rule.quorum,
             closes_at: self.closes_at,
-            closes_text: words::until(self.closes_at, exec.now, exec.zone),
             state: self.state.clone(),
             tally: shown(self.tally()),
             effect_outcome: self.effect_outcome.clone(),

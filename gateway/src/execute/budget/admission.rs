@@ -5,14 +5,15 @@ use fleet_policy::budget::{
     settle_unknown,
 };
 use fleet_protocol::Problem;
+use fleet_protocol::document::number;
 use fleet_protocol::problem::Code;
 use fleet_protocol::scalar::Name;
 use fleet_protocol::verbs::budget::Unit;
 use uuid::Uuid;
 
+use super::alert;
 use super::ledger::{self, Held, Row};
 use super::series::{self, Found, Series};
-use super::{alert, words};
 use crate::execute::spend;
 use crate::execute::{Exec, Stop};
 
@@ -129,25 +130,22 @@ fn capped(exec: &Exec<'_>, series: &Series, found: &Found, needed: Option<u64>) 
     let mut detail = format!(
         "{}: {} of {} {} used",
         series.title(),
-        words::amount(totals.used()),
-        words::amount(series.limit),
-        words::noun(series.unit)
+        number(totals.used()),
+        number(series.limit),
+        series.unit.noun()
     );
     if totals.held > 0 {
         detail.push_str(&format!(
             " ({} of them held by running tasks)",
-            words::amount(totals.held)
+            number(totals.held)
         ));
     }
     if let Some(needed) = needed {
-        detail.push_str(&format!("; this task needs {}", words::amount(needed)));
+        detail.push_str(&format!("; this task needs {}", number(needed)));
     }
     let remedy = match found.window.resets_at {
         Some(at) => {
-            detail.push_str(&format!(
-                "; resets {}",
-                words::until(at, exec.now, exec.zone)
-            ));
+            detail.push_str(&format!("; resets {}", exec.reader().moment(at)));
             "claim it again after the reset, or ask an operator for a higher limit"
         }
         None => {
@@ -197,21 +195,21 @@ pub(crate) async fn settle(
             notes.push(format!(
                 "{}: spent {} tokens more than granted.",
                 series.title(),
-                words::amount(over)
+                number(over)
             ));
         }
     }
     if let (Settle::Unknown(reason), Some((series, held))) = (&how, held.first()) {
         notes.push(format!(
             "The actual is unknown ({reason}): the whole grant of {} tokens is charged to {}.",
-            words::amount(held.granted),
+            number(held.granted),
             series.title()
         ));
     }
     if let (Settle::Presume, Some(rest)) = (&how, charged.filter(|r| *r > 0)) {
         notes.push(format!(
             "{} tokens of its grant count as presumed spend until they are reported.",
-            words::amount(rest)
+            number(rest)
         ));
     }
     let mut providers: Vec<_> = held.iter().map(|(s, _)| s.provider.clone()).collect();
@@ -223,11 +221,7 @@ pub(crate) async fn settle(
 }
 
 /// Whether anything was reported of an attempt, be it zero.
-async fn is_reported(
-    exec: &mut Exec<'_>,
-    task: Uuid,
-    attempt: i32,
-) -> Result<bool, Stop> {
+async fn is_reported(exec: &mut Exec<'_>, task: Uuid, attempt: i32) -> Result<bool, Stop> {
     let is_reported = sqlx::query_scalar!(
         r#"SELECT EXISTS (SELECT FROM fleet.spend_reports
                           WHERE tenant_id = $1 AND task_id = $2 AND attempt = $3) AS "there!""#,

@@ -8,9 +8,9 @@ use fleet_protocol::scalar::UserId;
 use uuid::Uuid;
 
 use super::series::{Found, Series, find, must, read};
-use super::words;
 use crate::db::time;
 use crate::execute::{Exec, Room, Stop, Subject};
+use fleet_protocol::document::number;
 
 /// The rule under which the incident stands.
 const RULE: &str = "budget.threshold";
@@ -74,7 +74,7 @@ async fn raise(
 ) -> Result<(), Stop> {
     let incident = exec.ids.next();
     let said = said(exec, series, found, level);
-    let detail = said.document.plain();
+    let detail = detail(series, found, level);
     let said = Message {
         mentions: operators(exec).await?,
         ..said
@@ -116,7 +116,7 @@ async fn worsen(
         "UPDATE fleet.incidents SET detail = $3 WHERE tenant_id = $1 AND id = $2",
         exec.tenant.as_str(),
         open.incident,
-        said.document.plain()
+        detail(series, found, level)
     )
     .execute(&mut *exec.tx)
     .await?;
@@ -162,37 +162,53 @@ async fn resolve(
     Ok(())
 }
 
+/// `96,000 of 100,000 tokens spent (96 %)`.
+fn share(series: &Series, found: &Found) -> String {
+    let spent = series.totals(found).spent();
+    let percent = u128::from(spent) * 100 / u128::from(series.limit.max(1));
+    format!(
+        "{} of {} {} spent ({percent} %)",
+        number(spent),
+        number(series.limit),
+        series.unit.noun()
+    )
+}
+
+/// What the incident keeps: nothing that another moment or reader would put in other words.
+fn detail(series: &Series, found: &Found, level: Level) -> String {
+    let consequence = match level {
+        Level::Limit => "; no new work is admitted before the reset or a higher limit",
+        Level::Below | Level::Threshold => "",
+    };
+    format!("{}{consequence}", share(series, found))
+}
+
 fn said(exec: &Exec<'_>, series: &Series, found: &Found, level: Level) -> Message {
     let mark = match level {
         Level::Below => "✅ ",
         Level::Threshold => "⚠ ",
         Level::Limit => "⛔ ",
     };
-    let spent = series.totals(found).spent();
-    let share = u128::from(spent) * 100 / u128::from(series.limit.max(1));
     let reset = found.window.resets_at.map_or_else(
         || "no reset is known".to_owned(),
-        |at| format!("resets {}", words::until(at, exec.now, exec.zone)),
+        |at| format!("resets {}", exec.reader().moment(at)),
     );
-    let line = format!(
-        ": {} of {} {} spent ({share} %); {reset}",
-        words::amount(spent),
-        words::amount(series.limit),
-        words::noun(series.unit)
-    );
+    let line = format!(": {}; {reset}", share(series, found));
     let document = Document::new().paragraph([text(mark), bold(series.title()), text(line)]);
     let document = match level {
         Level::Below => document.paragraph([text("Below its threshold again.")]),
         Level::Threshold => document.paragraph([
-            text("At "),
-            text(format!("{} % an alert is raised; see ", series.alert_at)),
+            text(format!(
+                "An alert is raised at {} %. To see all limits: ",
+                series.alert_at
+            )),
             code("!budget status"),
         ]),
         Level::Limit => document.paragraph([text(
             "The limit is reached: no new work is admitted before the reset or a higher limit.",
         )]),
     };
-    let view = series.view(exec, found);
+    let view = series.view(found);
     let twin =
         serde_json::json!({ "alert": { "rule": RULE, "level": level.as_str(), "window": view } });
     Message {

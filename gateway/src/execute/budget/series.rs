@@ -7,7 +7,6 @@ use fleet_protocol::{Timestamp, reply::WindowView};
 use jiff::SignedDuration;
 use uuid::Uuid;
 
-use super::words;
 use crate::db::{instant, time};
 use crate::execute::{Exec, Stop};
 
@@ -52,7 +51,7 @@ impl Series {
     }
 
     /// The present window for people and programs.
-    pub(in crate::execute) fn view(&self, exec: &Exec<'_>, found: &Found) -> WindowView {
+    pub(in crate::execute) fn view(&self, found: &Found) -> WindowView {
         let resets_at = found.window.resets_at;
         WindowView {
             provider: self.provider.clone(),
@@ -64,7 +63,6 @@ impl Series {
             presumed: found.presumed,
             starts_at: found.window.starts_at,
             resets_at,
-            resets_text: resets_at.map(|at| words::until(at, exec.now, exec.zone)),
             alert_at: self.alert_at,
             source: self.source.clone(),
         }

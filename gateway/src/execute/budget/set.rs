@@ -1,6 +1,7 @@
 //! `budget set`: a limit, new or changed.
 
 use fleet_policy::budget::{Movement, Window};
+use fleet_protocol::document::number;
 use fleet_protocol::problem::Code;
 use fleet_protocol::reply::Changed;
 use fleet_protocol::scalar::{Name, Percent};
@@ -11,7 +12,7 @@ use uuid::Uuid;
 
 use super::ledger::{self, Row};
 use super::series::{self, Series};
-use super::{alert, end_at, resolve, the_one, words};
+use super::{alert, end_at, resolve, the_one};
 use crate::db::{instant, time};
 use crate::execute::{Exec, Stop, Subject, member, spend};
 
@@ -33,7 +34,7 @@ pub(crate) async fn set(exec: &mut Exec<'_>, args: &Set) -> Result<Reply, Stop> 
     let found = series::must(series::ensure(exec, &series, exec.now).await?)?;
     alert::check(exec, args.provider.as_str()).await?;
     exec.about(Subject::Budget, series.id);
-    let view = series.view(exec, &found);
+    let view = series.view(&found);
     let mut changed = Changed::to(change, view);
     changed.already = all.iter().any(|s| same(s, &series)) && reset_at.is_none();
     if !changed.already {
@@ -47,14 +48,14 @@ pub(crate) async fn set(exec: &mut Exec<'_>, args: &Set) -> Result<Reply, Stop> 
     if over > 0 {
         changed.notes.push(format!(
             "Already over by {} {}: no new work is admitted; running tasks go on.",
-            words::amount(over),
-            words::noun(series.unit)
+            number(over),
+            series.unit.noun()
         ));
     }
     if !matches!(series.unit, Unit::Tokens | Unit::CashUsdMicro) {
         changed.notes.push(format!(
             "Advisory: nothing reports {} yet, so the figure stays at 0.",
-            words::noun(series.unit)
+            series.unit.noun()
         ));
     }
     Ok(Reply::Budget(changed))
@@ -71,10 +72,10 @@ async fn change(
     reset_at: Option<Timestamp>,
 ) -> Result<Series, Stop> {
     if series.unit != args.unit {
-        let (title, unit) = (series.title(), words::noun(series.unit));
+        let (title, unit) = (series.title(), series.unit.noun());
         return Err(Problem::new(
             Code::Invalid,
-            format!("{title} counts {unit}, not {}", words::noun(args.unit)),
+            format!("{title} counts {unit}, not {}", args.unit.noun()),
         )
         .remedy("for a second limit in another unit, give it a name of its own with --window")
         .into());

@@ -14,7 +14,7 @@ pub(crate) async fn doctor(exec: &mut Exec<'_>, _: &verbs::Doctor) -> Result<Rep
         alone(
             &agents,
             "orchestrator",
-            "the single point of contact of people",
+            "is the single point of contact for people",
         ),
         alone(&agents, "enhancer", "improves tools and roles"),
         silent(&agents),
@@ -47,7 +47,7 @@ fn alone(agents: &[AgentView], role: &str, what_for: &str) -> Check {
         .filter(|a| a.role.as_str() == role)
         .map(|a| a.name.as_str())
         .collect();
-    let remedy = format!("register one: agent register {role}-1 --role {role} --host HOST");
+    let remedy = format!("register one: !agent register {role}-1 --role {role} --host HOST");
     match names.as_slice() {
         [] => check(
             role,
@@ -98,7 +98,7 @@ async fn switch(exec: &mut Exec<'_>) -> Result<Check, Stop> {
         (true, by) => {
             let since = pause
                 .since
-                .map(|s| s.in_zone(exec.zone))
+                .map(|s| exec.reader().clock(s))
                 .unwrap_or_default();
             let found = format!("paused by {} since {since}", by.unwrap_or_default());
             check(
@@ -127,11 +127,11 @@ async fn bot(exec: &mut Exec<'_>) -> Result<Check, Stop> {
             remedy,
         ),
         Some(l) if db::instant(l.expires_at) <= exec.now => {
-            let since = db::instant(l.expires_at).in_zone(exec.zone);
+            let since = exec.reader().clock(db::instant(l.expires_at));
             check(
                 "bot",
                 CheckState::Broken,
-                format!("{} is gone since {since}", l.account),
+                format!("{} has been gone since {since}", l.account),
                 remedy,
             )
         }

@@ -186,7 +186,7 @@ fn check(exec: &Exec<'_>, row: &Row, role: Option<&str>) -> Result<(), Stop> {
     if let Some(held) = row.held.as_ref() {
         let until = held
             .until
-            .map(|u| format!(" until {}", u.in_zone(exec.zone)))
+            .map(|u| format!("; the lease ends {}", exec.reader().moment(u)))
             .unwrap_or_default();
         return Err(Problem::new(
             Code::Held,
@@ -202,7 +202,7 @@ fn check(exec: &Exec<'_>, row: &Row, role: Option<&str>) -> Result<(), Stop> {
             Code::Dependency,
             format!("{} waits for {}", row.short(), open.join(", ")),
         )
-        .remedy("these must be completed first")
+        .remedy(format!("{} must be completed first", open.join(", ")))
         .into());
     }
     match role {

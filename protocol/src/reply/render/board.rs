@@ -1,33 +1,27 @@
 //! Proposals and ballots as people read them.
 
-use super::words::{cell, counted, mark, or_dash, spoken, with_notes};
-use super::{BallotView, Changed, ProposalView, SeatView, TallyView};
+use super::words::{cell, counted, or_dash, spoken, state_after, subject, with_notes};
 use crate::document::{Document, Span, bold, code, text};
+use crate::reply::{BallotView, Changed, ProposalView, SeatView, TallyView};
+use crate::time::Reader;
+use crate::verbs::board::{Holder, Verdict};
 
-pub(super) fn proposal(changed: &Changed<ProposalView>) -> Document {
+pub(super) fn proposal(changed: &Changed<ProposalView>, reader: &Reader<'_>) -> Document {
     let proposal = &changed.now;
-    let change = changed.change.as_deref();
-    let verb = match (change, changed.already) {
-        (Some(change), true) => format!(" was {change} already"),
-        (Some(change), false) => format!(" {change}"),
-        (None, _) => String::new(),
-    };
-    let fact = format!(
-        "{verb}: {} ({}, {})",
-        proposal.title,
-        spoken(proposal.kind.as_str()),
-        spoken(&proposal.state)
-    );
-    let head = [
-        text(mark(change, changed.already)),
-        bold(&proposal.id),
-        text(fact),
-    ];
+    let kind = spoken(proposal.kind.as_str());
+    let state = state_after(changed, &proposal.state).map(|s| format!(", {s}"));
+    let head = subject(changed, &proposal.id)
+        .into_iter()
+        .chain([text(format!(
+            ": {} ({kind}{})",
+            proposal.title,
+            state.unwrap_or_default()
+        ))]);
     let mut document = Document::new().paragraph(head);
     if let Some(text) = &proposal.text {
         document = document.quote(text.clone());
     }
-    document = document.list(facts(proposal)).table(
+    document = document.list(facts(proposal, reader)).table(
         ["Seat", "Holder", "Ballot", "Why"],
         proposal.seats.iter().map(seat),
     );
@@ -43,23 +37,15 @@ pub(super) fn proposal(changed: &Changed<ProposalView>) -> Document {
     with_notes(document, &changed.notes)
 }
 
-fn facts(proposal: &ProposalView) -> Vec<Vec<Span>> {
-    let closes = if proposal.state == "open" {
-        "closes"
+fn facts(proposal: &ProposalView, reader: &Reader<'_>) -> Vec<Vec<Span>> {
+    let by = if proposal.state == "open" {
+        let closes = reader.moment(proposal.closes_at);
+        format!("By {}; closes {closes}", proposal.proposer)
     } else {
-        "Closed"
+        format!("By {}", proposal.proposer)
     };
-    let mut facts = vec![
-        vec![text(format!(
-            "By {}; {closes} {}",
-            proposal.proposer, proposal.closes_text
-        ))],
-        vec![text(format!(
-            "{}; quorum {} %",
-            tally(&proposal.tally),
-            proposal.quorum
-        ))],
-    ];
+    let cast = format!("{}; quorum {} %", tally(&proposal.tally), proposal.quorum);
+    let mut facts = vec![vec![text(by)], vec![text(cast)]];
     facts.extend(
         proposal
             .effect_text
@@ -109,12 +95,10 @@ fn seat(view: &SeatView) -> [Vec<Span>; 4] {
         ""
     };
     let holder = match &view.seat.holder {
-        crate::verbs::board::Holder::User(user) => vec![Span::User(user.clone())],
-        crate::verbs::board::Holder::Agent(name) => vec![code(name)],
+        Holder::User(user) => vec![Span::User(user.clone())],
+        Holder::Agent(name) => vec![code(name)],
     };
-    let ballot = view
-        .verdict
-        .map_or("–", crate::verbs::board::Verdict::as_str);
+    let ballot = view.verdict.map_or("–", Verdict::as_str);
     [
         cell(format!("{}{weight}{veto}", view.seat.title)),
         holder,
@@ -123,7 +107,7 @@ fn seat(view: &SeatView) -> [Vec<Span>; 4] {
     ]
 }
 
-pub(super) fn proposals(all: &[ProposalView]) -> Document {
+pub(super) fn proposals(all: &[ProposalView], reader: &Reader<'_>) -> Document {
     if all.is_empty() {
         let how = code("!board propose \"The question\"");
         return Document::new()
@@ -135,7 +119,11 @@ pub(super) fn proposals(all: &[ProposalView]) -> Document {
             cell(&p.title),
             cell(spoken(&p.state)),
             cell(tally(&p.tally)),
-            cell(&p.closes_text),
+            cell(if p.state == "open" {
+                reader.moment(p.closes_at)
+            } else {
+                "–".to_owned()
+            }),
         ]
     });
     Document::new()

@@ -1,52 +1,47 @@
 //! Tasks and missions as people read them.
 
-use super::words::{by_status, cell, counted, mark, number, or_dash, spoken, with_notes};
-use super::{Changed, MissionView, TaskEventView, TaskList, TaskView};
-use crate::document::{Document, Span, bold, code, text};
+use super::words::{
+    bar, by_status, cell, counted, or_dash, spoken, state_after, subject, with_notes,
+};
+use crate::document::{Document, Span, bold, code, number, text};
+use crate::reply::{Changed, MissionView, TaskEventView, TaskList, TaskView};
+use crate::time::Reader;
 
-/// How often something happened and to what: `t142 added`, `t142 was added already`, `t142`.
-fn subject<T>(changed: &Changed<T>, id: &str) -> [Span; 3] {
-    let change = changed.change.as_deref();
-    let verb = match (change, changed.already) {
-        (Some(change), true) => format!(" was {change} already"),
-        (Some(change), false) => format!(" {change}"),
-        (None, _) => String::new(),
-    };
-    [text(mark(change, changed.already)), bold(id), text(verb)]
-}
-
-pub(super) fn task(changed: &Changed<TaskView>) -> Document {
+pub(super) fn task(changed: &Changed<TaskView>, reader: &Reader<'_>) -> Document {
     let task = &changed.now;
-    let state = format!(
-        "({}, role {}, priority {})",
-        spoken(task.status.as_str()),
+    let state = state_after(changed, task.status.as_str()).map(|s| format!("{s}, "));
+    let head = subject(changed, &task.id).into_iter().chain([text(format!(
+        ": {} ({}role {}, priority {})",
+        task.title,
+        state.unwrap_or_default(),
         task.role,
         task.priority
-    );
-    let head = subject(changed, &task.id)
-        .into_iter()
-        .chain([text(format!(": {} {state}", task.title))]);
-    let mut document = Document::new().paragraph(head).list(facts(task));
+    ))]);
+    let mut document = Document::new().paragraph(head).list(facts(task, reader));
     if let Some(brief) = &task.brief {
         document = document.quote(brief.clone());
     }
     if !task.history.is_empty() {
         let title = format!("History ({})", task.history.len());
-        document = document.folded(title, Document::new().list(task.history.iter().map(event)));
+        document = document.folded(
+            title,
+            Document::new().list(task.history.iter().map(|e| event(e, reader))),
+        );
     }
     with_notes(document, &changed.notes)
 }
 
-fn facts(task: &TaskView) -> Vec<Vec<Span>> {
+fn facts(task: &TaskView, reader: &Reader<'_>) -> Vec<Vec<Span>> {
     let mut facts = Vec::new();
     let mut add = |name: &str, value: Option<String>| {
         facts.extend(value.map(|v| vec![text(format!("{name}: {v}"))]))
     };
-    let lease = match (task.lease_until, task.epoch) {
-        (Some(until), Some(epoch)) => format!(", lease until {until}, epoch {epoch}"),
-        (Some(until), None) => format!(", lease until {until}"),
-        (None, _) => String::new(),
-    };
+    let lease = task.lease_until.map_or_else(String::new, |until| {
+        let epoch = task
+            .epoch
+            .map_or_else(String::new, |e| format!(", epoch {e}"));
+        format!("; lease ends {}{epoch}", reader.moment(until))
+    });
     add(
         "Held by",
         task.holder.as_ref().map(|h| format!("{h}{lease}")),
@@ -83,20 +78,15 @@ pub(super) fn spend_of(projected: Option<u64>, actual: u64) -> String {
     }
 }
 
-/// Ten cells, one for each tenth.
-pub(super) fn bar(percent: u8) -> String {
-    let full = usize::from(percent.min(100) / 10);
-    format!("{}{}", "▓".repeat(full), "░".repeat(10 - full))
-}
-
-fn event(event: &TaskEventView) -> Vec<Span> {
+fn event(event: &TaskEventView, reader: &Reader<'_>) -> Vec<Span> {
     let note = event
         .note
         .as_ref()
         .map_or_else(String::new, |n| format!(": {n}"));
+    let what = event.event.strip_prefix("task.").unwrap_or(&event.event);
     vec![
-        text(format!("{} ", event.at)),
-        code(&event.event),
+        text(format!("{}: ", reader.clock(event.at))),
+        bold(spoken(what)),
         text(format!(" by {}{note}", event.by)),
     ]
 }
@@ -143,12 +133,11 @@ fn state(task: &TaskView) -> String {
 
 pub(super) fn mission(changed: &Changed<MissionView>) -> Document {
     let mission = &changed.now;
-    let state = if mission.open { "open" } else { "closed" };
     let head = subject(changed, &mission.id)
         .into_iter()
-        .chain([text(format!(": {} ({state})", mission.title))]);
+        .chain([text(format!(": {}", mission.title))]);
     let mut facts = vec![
-        vec![text(format!("Work: {}", by_status(&mission.tasks)))],
+        vec![text(format!("Tasks: {}", by_status(&mission.tasks)))],
         vec![text(format!(
             "Tokens: {}",
             spend_of(mission.projected_tokens, mission.actual_tokens)

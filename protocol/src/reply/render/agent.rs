@@ -1,13 +1,14 @@
 //! Agents and members as people read them.
 
-use super::words::{cell, counted, mark, number, or_dash, span, with_notes};
-use super::{AgentView, Changed, MemberView};
-use crate::document::{Document, Span, bold, code, text};
+use super::words::{cell, counted, mark, or_dash, subject, with_notes};
+use crate::document::{Document, Span, bold, code, number, text};
+use crate::reply::{AgentView, Changed, MemberView};
+use crate::time::{Reader, Timestamp, span};
 
 /// Tokens an agent's context may reach (doctrine 8).
 const CONTEXT_CAP: u64 = 200_000;
 
-pub(super) fn agents(all: &[AgentView]) -> Document {
+pub(super) fn agents(all: &[AgentView], reader: &Reader<'_>) -> Document {
     if all.is_empty() {
         let how = code("!agent register code-1 --role code --host HOST");
         return Document::new().paragraph([text("There are no agents. To register one: "), how]);
@@ -17,7 +18,11 @@ pub(super) fn agents(all: &[AgentView]) -> Document {
             vec![code(&a.name)],
             cell(&a.role),
             cell(state(a)),
-            or_dash(a.task.as_ref()),
+            or_dash(
+                a.task
+                    .as_ref()
+                    .map(|task| holding(task, a.lease_until, reader)),
+            ),
             or_dash(a.context_tokens.map(context)),
             or_dash(a.heartbeat_age.map(|age| format!("{} ago", span(age)))),
         ]
@@ -28,6 +33,14 @@ pub(super) fn agents(all: &[AgentView]) -> Document {
             ["Agent", "Role", "State", "Task", "Context", "Heartbeat"],
             rows,
         )
+}
+
+/// What it holds and for how long: `t142, lease ends in 12 min`.
+fn holding(task: &str, until: Option<Timestamp>, reader: &Reader<'_>) -> String {
+    until.map_or_else(
+        || task.to_owned(),
+        |at| format!("{task}, lease ends {}", reader.distance(at)),
+    )
 }
 
 fn state(agent: &AgentView) -> String {
@@ -48,18 +61,15 @@ fn context(tokens: u64) -> String {
     )
 }
 
-pub(super) fn agent(changed: &Changed<AgentView>) -> Document {
+pub(super) fn agent(changed: &Changed<AgentView>, reader: &Reader<'_>) -> Document {
     let agent = &changed.now;
-    let change = changed.change.as_deref();
-    let verb = match (change, changed.already) {
-        (Some(change), true) => format!(" was {change} already"),
-        (Some(change), false) => format!(" {change}"),
-        (None, _) => String::new(),
-    };
     let fact = format!(
-        "{verb}: role {}, host {}, incarnation {}, {}",
+        ": role {}, host {}, incarnation {}, {}",
         agent.role, agent.host, agent.incarnation, agent.state
     );
+    let head = subject(changed, &agent.name)
+        .into_iter()
+        .chain([text(fact)]);
     let mut facts = vec![vec![text("User: "), Span::User(agent.user.clone())]];
     let mut add = |name: &str, value: Option<String>| {
         facts.extend(value.map(|v| vec![text(format!("{name}: {v}"))]))
@@ -70,17 +80,12 @@ pub(super) fn agent(changed: &Changed<AgentView>) -> Document {
         agent.model.as_ref().map(ToString::to_string),
     );
     add("Task", agent.task.clone());
-    add("Lease until", agent.lease_until.map(|at| at.to_string()));
+    add("Lease ends", agent.lease_until.map(|at| reader.moment(at)));
     add("Context", agent.context_tokens.map(context));
     add(
         "Heartbeat",
         agent.heartbeat_age.map(|age| format!("{} ago", span(age))),
     );
-    let head = [
-        text(mark(change, changed.already)),
-        bold(&agent.name),
-        text(fact),
-    ];
     with_notes(Document::new().paragraph(head).list(facts), &changed.notes)
 }
 

@@ -1,9 +1,9 @@
 //! Budgets and spend as people read them.
 
-use super::render_task::bar;
-use super::words::{cell, mark, number, spoken, with_notes};
-use super::{Changed, SpendView, WindowView};
-use crate::document::{Document, Span, bold, code, text};
+use super::words::{bar, cell, spoken, subject, with_notes};
+use crate::document::{Document, Span, bold, code, number, text};
+use crate::reply::{Changed, SpendView, WindowView};
+use crate::time::Reader;
 
 pub(super) fn spend(view: &SpendView) -> Document {
     let late = if view.late {
@@ -22,38 +22,35 @@ pub(super) fn spend(view: &SpendView) -> Document {
     )
 }
 
-pub(super) fn window(changed: &Changed<WindowView>) -> Document {
+pub(super) fn window(changed: &Changed<WindowView>, reader: &Reader<'_>) -> Document {
     let window = &changed.now;
-    let change = changed.change.as_deref();
-    let verb = match (change, changed.already) {
-        (Some(change), true) => format!(" was {change} already"),
-        (Some(change), false) => format!(" {change}"),
-        (None, _) => String::new(),
-    };
     let limit = format!(
-        "{verb}: {} {}, {}",
+        ": {} {}, {}",
         number(window.limit),
-        spoken(window.unit.as_str()),
-        reset(window)
+        window.unit.noun(),
+        reset(window, reader).map_or_else(|| "never resets".to_owned(), |r| format!("resets {r}"))
     );
-    let head = [
-        text(mark(change, changed.already)),
-        bold(format!("{} {}", window.provider, window.window)),
-        text(limit),
-    ];
-    let facts = [
-        vec![text(format!("Used: {}", used(window)))],
-        vec![text(left(window))],
-        vec![text(format!(
-            "Alert at {} %; source: {}",
-            window.alert_at,
-            spoken(&window.source)
-        ))],
-    ];
+    let name = format!("{} {}", window.provider, window.window);
+    let head = subject(changed, name).into_iter().chain([text(limit)]);
+    let mut facts = vec![vec![text(format!(
+        "Used: {}; {}",
+        used(window),
+        left(window)
+    ))]];
+    let held = window.held.saturating_add(window.presumed);
+    if held > 0 {
+        let of_it = format!("Of it held by running tasks: {}", number(held));
+        facts.push(vec![text(of_it)]);
+    }
+    facts.push(vec![text(format!(
+        "Alert at {} %; source: {}",
+        window.alert_at,
+        spoken(&window.source)
+    ))]);
     with_notes(Document::new().paragraph(head).list(facts), &changed.notes)
 }
 
-pub(super) fn windows(all: &[WindowView]) -> Document {
+pub(super) fn windows(all: &[WindowView], reader: &Reader<'_>) -> Document {
     if all.is_empty() {
         let how = code("!budget set --provider claude --limit 2M --unit tokens --reset-at +7d");
         return Document::new().paragraph([
@@ -61,20 +58,18 @@ pub(super) fn windows(all: &[WindowView]) -> Document {
             how,
         ]);
     }
-    let rows = all.iter().map(|w| -> [Vec<Span>; 6] {
+    let rows = all.iter().map(|w| -> [Vec<Span>; 5] {
         [
             vec![code(&w.provider), text(format!(" {}", w.window))],
-            cell(used(w)),
+            cell(format!("{} {}", used(w), w.unit.noun())),
             cell(number(w.held.saturating_add(w.presumed))),
             cell(left(w)),
-            cell(spoken(w.unit.as_str())),
-            cell(reset(w)),
+            cell(reset(w, reader).unwrap_or_else(|| "never".to_owned())),
         ]
     });
-    Document::new().paragraph([bold("Budgets")]).table(
-        ["Window", "Used", "Of it held", "Left", "Unit", "Reset"],
-        rows,
-    )
+    Document::new()
+        .heading([text("Budgets")])
+        .table(["Window", "Used", "Of it held", "Left", "Resets"], rows)
 }
 
 /// `▓▓▓░░░░░░░ 30 % (600,000 of 2,000,000)`.
@@ -101,10 +96,6 @@ fn left(window: &WindowView) -> String {
     }
 }
 
-fn reset(window: &WindowView) -> String {
-    match (&window.resets_text, window.resets_at) {
-        (Some(words), _) => format!("resets {words}"),
-        (None, Some(at)) => format!("resets {at}"),
-        (None, None) => "never resets".to_owned(),
-    }
+fn reset(window: &WindowView, reader: &Reader<'_>) -> Option<String> {
+    window.resets_at.map(|at| reader.moment(at))
 }

@@ -1,0 +1,45 @@
+//! Agents.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::scalar::{Name, UserId};
+use crate::time::Timestamp;
+
+/// An agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AgentView {
+    /// Name.
+    pub name: Name,
+    /// Role.
+    pub role: Name,
+    /// Machine.
+    pub host: Name,
+    /// What runs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<Name>,
+    /// Highest model it may use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<Name>,
+    /// Its Matrix user.
+    pub user: UserId,
+    /// Which life of that name.
+    pub incarnation: u64,
+    /// `idle`, `working`, `silent` (no heartbeat for five minutes) or `retired`.
+    pub state: String,
+    /// The task it holds, short form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
+    /// When its lease ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_until: Option<Timestamp>,
+    /// Tokens in its context.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context_tokens: Option<u64>,
+    /// Last heartbeat.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat_at: Option<Timestamp>,
+    /// Seconds since then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat_age: Option<u64>,
+}
