@@ -1,6 +1,11 @@
 //! What people read of every answer and of typical problems, as plain text; and the wire form of
 //! the values that cross borders.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, in its helper functions too"
+)]
+
 use fleet_protocol::chat;
 use fleet_protocol::problem::{Code, Place, Problem};
 use fleet_protocol::reply::Reply;
