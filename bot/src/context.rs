@@ -60,6 +60,14 @@ impl Context {
         }
     }
 
+    /// The same, after people were told by way of the gateway.
+    pub(crate) async fn report_signed_out(&self) -> BotError {
+        let error = self.signed_out();
+        self.incident("bot.signed_out", self.user.as_str(), error.to_string())
+            .await;
+        error
+    }
+
     /// Tells people; a failure is logged, as there is nobody else to tell.
     pub(crate) async fn incident(&self, rule: &str, subject: &str, detail: String) {
         tracing::error!(rule, subject, detail, "incident");

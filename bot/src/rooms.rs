@@ -148,7 +148,10 @@ impl Housekeeper {
                 .filter(|room| room.state() == RoomState::Joined);
             let Some(joined) = joined else { continue };
             let mark = match mark_of(rooms, &room) {
-                Some(mark) => Some(mark.clone()),
+                Some(mark) => {
+                    let key = key_of(rooms, &room);
+                    make::tell(&self.context, &room, key, mark.clone(), None).await?
+                }
                 // Following the room that it replaces binds it first.
                 None if self.replaces_bound(rooms, &room) => None,
                 None if is_bound(rooms, &room)

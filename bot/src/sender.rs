@@ -35,6 +35,13 @@ enum Prepared {
     Stopped,
 }
 
+/// Whether the bot is in a room.
+enum Whereabouts {
+    In(Room),
+    Out,
+    Stopped,
+}
+
 /// The sender of one room.
 pub(crate) struct Sender {
     context: Context,
@@ -91,8 +98,13 @@ impl Sender {
 
     /// Sends one row until its fate is known. `None` when stopped before.
     async fn send(&self, row: &OutboxRow) -> Result<Option<Settlement>, BotError> {
-        let Some(room) = self.room() else {
-            return Ok(Some(self.not_in_room()));
+        let room = match self.room().await {
+            Whereabouts::In(room) => room,
+            Whereabouts::Out => {
+                let reason = "the bot is not in the room".to_owned();
+                return Ok(Some(Settlement::Parked { reason }));
+            }
+            Whereabouts::Stopped => return Ok(None),
         };
         let mut outgoing = match render(row) {
             Ok(outgoing) => outgoing,
@@ -120,7 +132,7 @@ impl Sender {
                     self.context.counters.add(Counter::Limited, 1);
                     self.pace.close(wait);
                 }
-                Refusal::SignedOut => return Err(self.signed_out().await),
+                Refusal::SignedOut => return Err(self.context.report_signed_out().await),
                 Refusal::TooLarge => match shorter(&outgoing) {
                     Some(cut) if !shortened => (outgoing, shortened) = (cut, true),
                     _ => {
@@ -129,7 +141,7 @@ impl Sender {
                         }));
                     }
                 },
-                Refusal::Forbidden(reason) if !self.is_in_room(&room).await => {
+                Refusal::Forbidden(reason) if !self.is_in_room(room.room_id()).await => {
                     return Ok(Some(Settlement::Parked { reason }));
                 }
                 Refusal::Forbidden(reason) | Refusal::NotFound(reason) | Refusal::Final(reason) => {
@@ -245,47 +257,49 @@ impl Sender {
         }
     }
 
-    fn room(&self) -> Option<Room> {
-        let id = RoomId::parse(&self.room_id).ok()?;
-        self.context
-            .client
-            .get_room(&id)
-            .filter(|room| room.state() == RoomState::Joined)
-    }
-
-    fn not_in_room(&self) -> Settlement {
-        Settlement::Parked {
-            reason: "the bot is not in the room".to_owned(),
+    /// The room as the SDK knows it. An SDK that has not synced yet knows no room at all, so that
+    /// the homeserver decides whether the bot is in it.
+    async fn room(&self) -> Whereabouts {
+        let Ok(id) = RoomId::parse(&self.room_id) else {
+            return Whereabouts::Out;
+        };
+        let mut backoff = Backoff::up_to(LONGEST_PAUSE);
+        loop {
+            let known = self.context.client.get_room(&id);
+            if let Some(room) = known.filter(|room| room.state() == RoomState::Joined) {
+                return Whereabouts::In(room);
+            }
+            if !self.is_in_room(&id).await {
+                return Whereabouts::Out;
+            }
+            let pause = tokio::time::sleep(backoff.pause());
+            if self
+                .context
+                .crew
+                .stop
+                .run_until_cancelled(pause)
+                .await
+                .is_none()
+            {
+                return Whereabouts::Stopped;
+            }
         }
     }
 
-    /// Asks the homeserver, as the SDK may not know yet that the bot was removed.
-    async fn is_in_room(&self, room: &Room) -> bool {
+    /// Asks the homeserver, as the SDK may not know yet that the bot came or was removed.
+    async fn is_in_room(&self, room: &RoomId) -> bool {
         match self
             .context
             .client
             .send(joined_rooms::v3::Request::new())
             .await
         {
-            Ok(joined) => joined.joined_rooms.iter().any(|id| id == room.room_id()),
+            Ok(joined) => joined.joined_rooms.iter().any(|id| id == room),
             Err(error) => {
                 tracing::warn!(%error, "the joined rooms cannot be read; the row is not parked");
                 true
             }
         }
-    }
-
-    /// Tells people before the bot ends, by way of the gateway.
-    async fn signed_out(&self) -> BotError {
-        let error = self.context.signed_out();
-        self.context
-            .incident(
-                "bot.signed_out",
-                self.context.user.as_str(),
-                error.to_string(),
-            )
-            .await;
-        error
     }
 }
 

@@ -116,7 +116,7 @@ impl Sync {
                 Err(error) => {
                     self.context.counters.add(Counter::SyncFailures, 1);
                     match refusal(&error) {
-                        Refusal::SignedOut => return Err(self.signed_out().await),
+                        Refusal::SignedOut => return Err(self.context.report_signed_out().await),
                         Refusal::Limited(wait) => wait,
                         why => {
                             if backoff.is_fresh() {
@@ -223,19 +223,6 @@ impl Sync {
         if let Err(error) = self.errands.try_send(errand) {
             tracing::warn!(%error, "the housekeeper is behind; the next sync asks again");
         }
-    }
-
-    /// Tells people before the bot ends, by way of the gateway.
-    async fn signed_out(&self) -> BotError {
-        let error = self.context.signed_out();
-        self.context
-            .incident(
-                "bot.signed_out",
-                self.context.user.as_str(),
-                error.to_string(),
-            )
-            .await;
-        error
     }
 }
 

@@ -289,6 +289,21 @@ pub(crate) async fn bind(
         event_id: join.event_id,
         read_up_to: Timestamp::from_millis(join.origin_server_ts),
     };
+    tell(context, room, key, mark, replaces).await
+}
+
+/// Tells the register that the bot is in a room, which is when what was parked there is tried
+/// again. A mark that the register has is kept. The mark, or none if that has to be tried again.
+///
+/// # Errors
+/// [`BotError::LeaseLost`], [`BotError::Gateway`].
+pub(crate) async fn tell(
+    context: &Context,
+    room: &RoomId,
+    key: Option<Name>,
+    mark: Mark,
+    replaces: Option<String>,
+) -> Result<Option<Mark>, BotError> {
     let body = BindRoom {
         lease: context.lease.claim(),
         key,
