@@ -81,15 +81,13 @@ $$;
 REVOKE ALL ON FUNCTION fleet.tenant_added() FROM PUBLIC;
 CREATE TRIGGER tenant_added AFTER INSERT ON fleet.tenants FOR EACH ROW EXECUTE FUNCTION fleet.tenant_added();
 
--- The next number of a kind (`task`, `mission`, `proposal`) in a tenant.
-CREATE FUNCTION fleet.next_number(p_tenant text, p_kind text) RETURNS integer
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    RETURN nextval(format('fleet.number_%s_%s', (SELECT ordinal FROM fleet.tenants WHERE tenant_id = p_tenant), p_kind)::regclass);
-END
-$$;
-REVOKE ALL ON FUNCTION fleet.next_number(text, text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION fleet.next_number(text, text) TO fleet_app;
+-- The next number of a kind (`task`, `mission`, `proposal`) in the tenant with an ordinal. One
+-- expression, which the planner puts into the statement that calls it.
+CREATE FUNCTION fleet.next_number(p_ordinal integer, p_kind text) RETURNS integer
+LANGUAGE sql VOLATILE
+RETURN pg_catalog.nextval(('fleet.number_' || p_ordinal || '_' || p_kind)::regclass)::integer;
+REVOKE ALL ON FUNCTION fleet.next_number(integer, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fleet.next_number(integer, text) TO fleet_app;
 
 -- Who may do what ----------------------------------------------------------------------------
 

@@ -113,6 +113,11 @@ impl Child {
             ?grace,
             "did not stop in time: killed"
         );
+        self.kill().await
+    }
+
+    /// Sends SIGKILL. Returns how it ended.
+    pub async fn kill(&self) -> Option<ExitStatus> {
         self.signal(Signal::Kill).await;
         self.exited().await
     }

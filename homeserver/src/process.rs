@@ -242,7 +242,7 @@ impl Homeserver {
 
     /// SIGKILL; returns when it is dead.
     pub async fn kill(&self) {
-        self.child.stop(Signal::Kill, Duration::ZERO).await;
+        self.child.kill().await;
     }
 
     /// Starts again after [`Homeserver::kill`], or stops and starts.

@@ -333,7 +333,7 @@ impl Cluster {
 
     /// SIGKILL to the postmaster; returns when it is dead. The data recovers at the next start.
     pub async fn kill(&self) {
-        self.child.stop(Signal::Kill, Duration::ZERO).await;
+        self.child.kill().await;
     }
 
     /// Starts again after [`Cluster::kill`], or stops and starts.

@@ -5,18 +5,10 @@
     reason = "a test fails by panicking, in its helper functions too"
 )]
 
-use std::path::PathBuf;
-
 use fleet_homeserver::child::{Child, ChildSpec, Output, Signal, spawn};
-use fleet_tests::world::{World, eventually};
+use fleet_tests::world::{World, eventually, fleet};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-
-/// The product's binary, which cargo builds beside the tests.
-fn fleet() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    test.parent().unwrap().parent().unwrap().join("fleet")
-}
 
 /// A gateway beside the world's own, on the same register: gateways are stateless.
 async fn second_gateway(world: &World) -> (Child, String) {
@@ -25,7 +17,7 @@ async fn second_gateway(world: &World) -> (Child, String) {
     drop(listener);
     let folder = world.stack.folder();
     let url = folder.secret_file("database-url").unwrap();
-    let mut spec = ChildSpec::new(fleet())
+    let mut spec = ChildSpec::new(fleet().unwrap())
         .args(["gateway"])
         .env("FLEET__TENANT__ID", world.tenant())
         .env("FLEET__DATABASE__URL_FILE", url)

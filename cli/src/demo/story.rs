@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use fleet_agent::matrix::{reaction, reply};
+use fleet_agent::matrix::RoomEvent;
 use fleet_protocol::event::LeaseClaim;
 use fleet_protocol::problem::Code;
-use fleet_protocol::verbs::{agent, board, spend, task};
+use fleet_protocol::verbs::{agent, spend, task};
 use fleet_protocol::{Command, Problem, Reply};
 use tokio::time::Instant;
 
@@ -14,8 +14,8 @@ use super::chat::short_id;
 use super::progress::Progress;
 use crate::error::CliError;
 
-/// How long the board may take to post its decision after the last ballot.
-const DECISION: Duration = Duration::from_secs(90);
+mod board;
+
 /// How long an alert may take.
 const ALERT: Duration = Duration::from_secs(30);
 
@@ -47,7 +47,7 @@ pub(crate) async fn tell(progress: &mut Progress, cast: &mut Cast) -> Result<(),
     let capped = cap(progress, cast, &tasks, &lease).await;
     progress.step("budget cap", started, capped)?;
     let started = Instant::now();
-    let voted = vote(progress, cast, &tasks).await;
+    let voted = board::vote(progress, cast, &tasks).await;
     progress.step("board", started, voted)
 }
 
@@ -278,17 +278,15 @@ async fn threshold(
 }
 
 /// A loud message of the fleet that answers nobody and tells of the budget.
-fn is_alert(event: &fleet_agent::matrix::RoomEvent, fleet: &str) -> bool {
-    let loud = event
-        .content
-        .get("msgtype")
-        .and_then(serde_json::Value::as_str)
-        == Some("m.text");
+fn is_alert(event: &RoomEvent, fleet: &str) -> bool {
     let about = event.body().is_some_and(|body| body.contains("claude"));
+    is_loud(event, fleet) && about && event.reply_to().is_none()
+}
+
+/// A new message of the fleet that notifies people.
+fn is_loud(event: &RoomEvent, fleet: &str) -> bool {
     event.sender == fleet
-        && loud
-        && about
-        && event.reply_to().is_none()
+        && event.content["msgtype"] == "m.text"
         && event.relates_to("m.replace").is_none()
 }
 
@@ -321,114 +319,4 @@ async fn cap(
     } else {
         Err(missed(format!("no reason or no time in: {said}")))
     }
-}
-
-/// Four seats, four ways to vote; the decision pauses the fleet, a person resumes it.
-async fn vote(
-    progress: &Progress,
-    cast: &mut Cast,
-    tasks: &[String],
-) -> Result<((), String), CliError> {
-    let title = "Pause for the release";
-    let (ceo, cto, cfo) = (
-        cast.operator.matrix().user_id().to_owned(),
-        cast.directors[0].user_id().to_owned(),
-        cast.directors[1].user_id().to_owned(),
-    );
-    let line = format!(
-        "!board propose \"{title}\" --effect pause --quorum 100 --seat ceo={ceo} --seat cto={cto} --seat cfo={cfo} --seat coo={}",
-        cast.agents[0].name
-    );
-    let asked = cast.operator.say(progress, "board", &line).await?;
-    let fleet = cast.operator.fleet.clone();
-    let is_card = |event: &fleet_agent::matrix::RoomEvent| {
-        let loud = event
-            .content
-            .get("msgtype")
-            .and_then(serde_json::Value::as_str)
-            == Some("m.text");
-        event.sender == fleet
-            && loud
-            && event.body().is_some_and(|b| b.contains(title))
-            && event.relates_to("m.replace").is_none()
-    };
-    let card = cast
-        .operator
-        .until(progress, "the proposal's card", ALERT, |seen| {
-            is_card(&seen.event)
-        })
-        .await?;
-    let proposal = card
-        .body()
-        .and_then(|b| short_id(b, 'p'))
-        .ok_or_else(|| missed("no proposal on the card"))?;
-    progress.transcript("fleet", &format!("(card of {proposal}, answer to {asked})"))?;
-    cast.operator
-        .ask(
-            progress,
-            "board",
-            &format!("!board vote {proposal} approve because the notes must be read"),
-        )
-        .await?;
-    let room = cast.operator.room("board")?;
-    progress.transcript("dana", "(reply) approve because it is quiet anyway")?;
-    let by_reply = reply("approve because it is quiet anyway", &card.event_id);
-    cast.directors[0]
-        .send(&room, "m.room.message", &by_reply, "vote-reply")
-        .await?;
-    progress.transcript("kim", "(reaction) 👍")?;
-    cast.directors[1]
-        .send(
-            &room,
-            "m.reaction",
-            &reaction("👍", &card.event_id),
-            "vote-reaction",
-        )
-        .await?;
-    let ballot = board::Vote {
-        proposal: fixed(&proposal)?,
-        verdict: board::Verdict::Reject,
-        reason: vec![fixed("I am not tired")?],
-        confidence: Some(fixed("60")?),
-        seat: None,
-    };
-    cast.agents[0]
-        .send(progress, Command::from(ballot), None)
-        .await?;
-    decision(progress, cast, &proposal, tasks).await
-}
-
-async fn decision(
-    progress: &Progress,
-    cast: &mut Cast,
-    proposal: &str,
-    tasks: &[String],
-) -> Result<((), String), CliError> {
-    let fleet = cast.operator.fleet.clone();
-    let card = cast.operator.seen.len();
-    let is_decision =
-        |body: &str| body.contains(proposal) && body.to_lowercase().contains("approved");
-    let decided = cast
-        .operator
-        .until(progress, "the decision", DECISION, |seen| {
-            seen.event.sender == fleet
-                && seen.event.relates_to("m.replace").is_none()
-                && seen.event.body().is_some_and(is_decision)
-        });
-    let decided = decided.await?;
-    let paused = refused(
-        claim(progress, cast, 2, &tasks[2]).await,
-        Code::Paused,
-        "a claim while paused",
-    )?;
-    cast.operator.ask(progress, "lobby", "!resume").await?;
-    let news = cast.operator.seen.len() - card;
-    Ok((
-        (),
-        format!(
-            "{}; then: {} ({news} events)",
-            first_line(decided.body().unwrap_or_default()),
-            paused.detail
-        ),
-    ))
 }

@@ -18,7 +18,7 @@ pub(crate) async fn new(exec: &mut Exec<'_>, args: &verbs::New) -> Result<Reply,
     let id = exec.ids.next();
     sqlx::query!(
         r#"INSERT INTO fleet.missions (tenant_id, id, number, title, goal, projected_tokens, created_by, created_at)
-           VALUES ($1, $2, fleet.next_number($1, 'mission'), $3, $4, $5, $6, $7)"#,
+           VALUES ($1, $2, fleet.next_number((SELECT ordinal FROM fleet.tenants WHERE tenant_id = $1), 'mission'), $3, $4, $5, $6, $7)"#,
         exec.tenant.as_str(),
         id,
         args.title.as_str(),

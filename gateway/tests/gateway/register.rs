@@ -140,7 +140,7 @@ async fn numbers_grow_without_a_lock() {
             .await
             .unwrap();
     }
-    let next = "SELECT fleet.next_number('default', 'task')";
+    let next = "SELECT fleet.next_number(ordinal, 'task') FROM fleet.tenants";
     let first: i32 = sqlx::query_scalar(next).fetch_one(&mut one).await.unwrap();
     let second: i32 = sqlx::query_scalar(next).fetch_one(&mut two).await.unwrap();
     assert_eq!((first, second), (1, 2));

@@ -4,7 +4,7 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleet_homeserver::child::{self, Child, Output, Signal};
+use fleet_homeserver::child::{self, Child, Output};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
@@ -199,11 +199,11 @@ impl Keeper {
             ready = tokio::time::timeout(limit, program.ready(child.pid())) => match ready {
                 Ok(Ok(())) => {}
                 Ok(Err(why)) => {
-                    child.stop(Signal::Kill, Duration::ZERO).await;
+                    child.kill().await;
                     return unexpected(why);
                 }
                 Err(_) => {
-                    child.stop(Signal::Kill, Duration::ZERO).await;
+                    child.kill().await;
                     return unexpected(format!("not ready after {} s{}", limit.as_secs(), log_end(&spec.output)));
                 }
             },
@@ -225,7 +225,7 @@ impl Keeper {
 
     async fn end(&self, child: &Child, order: Option<Order>) -> End {
         match order.as_ref().map(|order| order.wish) {
-            Some(Wish::Kill) => child.stop(Signal::Kill, Duration::ZERO).await,
+            Some(Wish::Kill) => child.kill().await,
             Some(Wish::Stop | Wish::Restart) | None => {
                 child.stop(self.policy.stop_signal, self.policy.grace).await
             }

@@ -233,7 +233,7 @@ async fn open(exec: &mut Exec<'_>, content: &Content, room: Uuid) -> Result<(), 
     sqlx::query!(
         "INSERT INTO fleet.proposals (tenant_id, id, number, title, text, kind, proposer, room, effect, effect_text, quorum, closes_at,
              canonical, hash, card, created_at, admission)
-         VALUES ($1, $2, fleet.next_number($1, 'proposal'), $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+         VALUES ($1, $2, fleet.next_number((SELECT ordinal FROM fleet.tenants WHERE tenant_id = $1), 'proposal'), $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
         exec.tenant.as_str(),
         content.id,
         content.title,

@@ -33,52 +33,91 @@ pub(crate) async fn add(exec: &mut Exec<'_>, args: &verbs::Add) -> Result<Reply,
                     .remedy("name 1 to 100 attempts")
             })?,
     };
+    let (mission_id, mission) = mission.unzip();
+    let row = Row {
+        mission,
+        ..insert(exec, args, mission_id, attempts).await?
+    };
+    if args.depends_on.is_empty() {
+        return Ok(write::answer_with(exec, row, "added", Vec::new()));
+    }
+    for on in &args.depends_on {
+        let on = exec.resolve(*on).await?;
+        insert_dependency(exec, row.id, on).await?;
+    }
+    write::answer(exec, row.id, "added", Vec::new()).await
+}
+
+/// Writes a task and the first line of its history, in one round trip.
+async fn insert(
+    exec: &mut Exec<'_>,
+    args: &verbs::Add,
+    mission: Option<Uuid>,
+    max_attempts: i32,
+) -> Result<Row, Stop> {
     let id = exec.ids.next();
-    sqlx::query!(
-        r#"INSERT INTO fleet.tasks (tenant_id, id, number, mission_id, title, brief, task_type, role, priority, provider,
-                                    projected_tokens, max_attempts, created_by, created_at, updated_at)
-           VALUES ($1, $2, fleet.next_number($1, 'task'), $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13)"#,
+    let task_type = args.task_type.unwrap_or(TaskType::Coding);
+    let priority = args.priority.map_or(PRIORITY, |p| i16::from(p.get()));
+    let projected_tokens = args.projected_tokens.map(|n| n.as_i64());
+    let written = sqlx::query!(
+        r#"WITH added AS (
+               INSERT INTO fleet.tasks (tenant_id, id, number, mission_id, title, brief, task_type, role, priority, provider,
+                                        projected_tokens, max_attempts, created_by, created_at, updated_at)
+               VALUES ($1, $2, fleet.next_number((SELECT ordinal FROM fleet.tenants WHERE tenant_id = $1), 'task'),
+                       $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13)
+               RETURNING number, role
+           ), noted AS (
+               INSERT INTO fleet.task_events (tenant_id, task_id, at, event, by, admission)
+               VALUES ($1, $2, $13, 'task.added', $14, $15)
+           )
+           SELECT number, role FROM added"#,
         exec.tenant.as_str(),
         id,
         mission,
         args.title.as_str(),
         args.brief.as_ref().map(|b| b.as_str()),
-        args.task_type.unwrap_or(TaskType::Coding).as_str(),
+        task_type.as_str(),
         args.role.as_ref().map_or(ROLE, |r| r.as_str()),
-        args.priority.map_or(PRIORITY, |p| i16::from(p.get())),
+        priority,
         args.provider.as_ref().map(|p| p.as_str()),
-        args.projected_tokens.map(|n| n.as_i64()),
-        attempts,
+        projected_tokens,
+        max_attempts,
         exec.actor.principal,
         db::time(exec.now),
+        write::by(exec),
+        exec.admission,
     )
-    .execute(&mut *exec.tx)
+    .fetch_one(&mut *exec.tx)
     .await?;
-    for on in &args.depends_on {
-        let on = exec.resolve(*on).await?;
-        insert_dependency(exec, id, on).await?;
-    }
-    let row = row::load(exec, id).await?;
-    write::event(exec, &row, "task.added", None).await?;
-    Ok(write::answer_with(exec, row, "added", Vec::new()))
+    let role = row::known("role", written.role.parse().ok())?;
+    Ok(Row {
+        number: written.number,
+        title: args.title.as_str().to_owned(),
+        task_type,
+        priority,
+        provider: args.provider.clone(),
+        projected_tokens,
+        max_attempts,
+        ..Row::new(id, role)
+    })
 }
 
 async fn open_mission(
     exec: &mut Exec<'_>,
     reference: fleet_protocol::MissionRef,
-) -> Result<Uuid, Stop> {
+) -> Result<(Uuid, i32), Stop> {
     let id = exec.resolve(reference).await?;
     // The lock keeps the mission from being closed while a task joins it.
-    let closed = sqlx::query_scalar!(
-        r#"SELECT closed_at IS NOT NULL AS "closed!" FROM fleet.missions WHERE tenant_id = $1 AND id = $2 FOR SHARE"#,
+    let found = sqlx::query!(
+        r#"SELECT number, closed_at IS NOT NULL AS "closed!" FROM fleet.missions WHERE tenant_id = $1 AND id = $2 FOR SHARE"#,
         exec.tenant.as_str(),
         id
     )
     .fetch_optional(&mut *exec.tx)
     .await?;
-    match closed {
-        Some(false) => Ok(id),
-        Some(true) => Err(
+    match found {
+        Some(m) if !m.closed => Ok((id, m.number)),
+        Some(_) => Err(
             Problem::new(Code::WrongState, format!("mission {reference} is closed"))
                 .remedy("open a new one: !mission new \"...\"")
                 .into(),

@@ -49,6 +49,33 @@ pub(super) struct Held {
 }
 
 impl Row {
+    /// A task that nobody has begun, of which nothing more is known.
+    pub(super) fn new(id: Uuid, role: Name) -> Self {
+        Self {
+            id,
+            role,
+            number: 0,
+            title: String::new(),
+            brief: None,
+            status: TaskStatus::Pending,
+            task_type: TaskType::Coding,
+            priority: 0,
+            mission: None,
+            provider: None,
+            projected_tokens: None,
+            note: None,
+            percent: None,
+            attempt: 0,
+            failures: 0,
+            max_attempts: 0,
+            epoch: 0,
+            waits_for: Vec::new(),
+            granted_tokens: None,
+            actual_tokens: 0,
+            held: None,
+        }
+    }
+
     /// Short form.
     pub(super) fn short(&self) -> String {
         format!("t{}", self.number)

@@ -111,6 +111,14 @@ pub(super) async fn end_attempt(exec: &mut Exec<'_>, id: Uuid, outcome: &str) ->
     Ok(())
 }
 
+/// Whom a task's history names for a step: an agent by its name.
+pub(super) fn by<'e>(exec: &'e Exec<'_>) -> &'e str {
+    exec.actor
+        .agent
+        .as_ref()
+        .map_or(exec.actor.principal.as_str(), |a| a.name.as_str())
+}
+
 /// Adds to a task's history.
 pub(super) async fn event(
     exec: &mut Exec<'_>,
@@ -118,11 +126,6 @@ pub(super) async fn event(
     event: &str,
     note: Option<&str>,
 ) -> Result<(), Stop> {
-    let by = exec
-        .actor
-        .agent
-        .as_ref()
-        .map_or(exec.actor.principal.as_str(), |a| a.name.as_str());
     sqlx::query!(
         r#"INSERT INTO fleet.task_events (tenant_id, task_id, at, event, attempt, by, note, admission)
            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"#,
@@ -131,7 +134,7 @@ pub(super) async fn event(
         db::time(exec.now),
         event,
         (row.attempt > 0).then_some(row.attempt),
-        by,
+        by(exec),
         note,
         exec.admission
     )
