@@ -98,7 +98,9 @@ CREATE TABLE fleet.grants (
     role text NOT NULL CHECK (role IN ('viewer', 'agent', 'member', 'operator')),
     room_key text,
     granted_by text NOT NULL,
-    granted_at timestamptz NOT NULL
+    granted_at timestamptz NOT NULL,
+    -- What an operator may do reaches beyond any room.
+    CHECK (role <> 'operator' OR room_key IS NULL)
 );
 -- PostgreSQL 15's NULLS NOT DISTINCT: one grant of a role in the whole fleet.
 CREATE UNIQUE INDEX grants_once ON fleet.grants (tenant_id, user_id, role, room_key) NULLS NOT DISTINCT;
@@ -239,7 +241,7 @@ CREATE TABLE fleet.outbox (
     CHECK (relation IS NOT NULL OR (target_row IS NULL AND target_event IS NULL)),
     CHECK (target_row IS NULL OR target_event IS NULL)
 );
-CREATE INDEX outbox_unsettled ON fleet.outbox (tenant_id, seq) WHERE state IN ('pending', 'parked');
+CREATE INDEX outbox_unsettled ON fleet.outbox (tenant_id, room, seq) WHERE state IN ('pending', 'parked');
 CREATE INDEX outbox_by_event ON fleet.outbox (tenant_id, event_id) WHERE event_id IS NOT NULL;
 CREATE INDEX outbox_by_subject ON fleet.outbox (tenant_id, subject_kind, subject_id) WHERE subject_id IS NOT NULL;
 CREATE INDEX outbox_waiting_for_row ON fleet.outbox (tenant_id, target_row) WHERE state = 'pending' AND target_row IS NOT NULL;

@@ -129,12 +129,7 @@ fn envelope(incoming: &Incoming, body: Body) -> Option<Envelope> {
 /// What a message replies to and stands under (Matrix spec, "Rich replies" and "Threading").
 fn context(content: &Value) -> Context {
     let relation = content.get("m.relates_to");
-    let text = |pointer| {
-        relation
-            .and_then(|r: &Value| r.pointer(pointer))
-            .and_then(Value::as_str)
-            .map(str::to_owned)
-    };
+    let event = |pointer| event_id(relation.and_then(|r: &Value| r.pointer(pointer)));
     let in_thread = relation
         .and_then(|r| r.get("rel_type"))
         .and_then(Value::as_str)
@@ -147,19 +142,28 @@ fn context(content: &Value) -> Context {
         reply_to: if in_thread && falls_back {
             None
         } else {
-            text("/m.in_reply_to/event_id")
+            event("/m.in_reply_to/event_id")
         },
-        thread_root: if in_thread { text("/event_id") } else { None },
+        thread_root: if in_thread { event("/event_id") } else { None },
     }
 }
 
 /// The redacted event: in the content since room version 11, beside it before.
 fn redaction(incoming: &Incoming) -> Option<Body> {
-    let inside = incoming.content.get("redacts").and_then(Value::as_str);
-    let target = inside.or(incoming.redacts.as_deref())?;
-    Some(Body::Redaction {
-        target: target.to_owned(),
-    })
+    let beside = incoming.redacts.as_deref().filter(|id| is_event_id(id));
+    let target = event_id(incoming.content.get("redacts")).or_else(|| beside.map(str::to_owned))?;
+    Some(Body::Redaction { target })
+}
+
+/// The event that a content names; none if it is no event id. Homeservers pass contents on unread.
+fn event_id(value: Option<&Value>) -> Option<String> {
+    let id = value?.as_str()?;
+    is_event_id(id).then(|| id.to_owned())
+}
+
+/// `$`, and at most 255 bytes in all (Matrix spec, "Event IDs").
+fn is_event_id(id: &str) -> bool {
+    id.starts_with('$') && id.len() <= 255 && !id.chars().any(char::is_control)
 }
 
 fn undecryptable() -> Problem {
@@ -177,4 +181,77 @@ fn too_late(seconds: u64) -> Problem {
     };
     Problem::new(Code::TooLate, format!("not run, arrived {late} late"))
         .remedy("send it again if it is still wanted")
+}
+
+#[cfg(test)]
+mod tests {
+    use fleet_protocol::chat;
+    use serde_json::json;
+
+    use super::*;
+
+    fn said(event_type: &str, content: Value) -> Reading {
+        let limits = Limits::new(
+            "@fleet:example.org".parse().unwrap(),
+            Timestamp::from_millis(0),
+        );
+        let incoming = Incoming {
+            room_id: "!room:example.org".into(),
+            event_id: "$event".into(),
+            sender: "@dana:example.org".into(),
+            origin_ts: 0,
+            event_type: event_type.into(),
+            content,
+            state_key: None,
+            redacts: Some("$\0".into()),
+            joined: true,
+            power_level: 50,
+            provenance: Provenance::Live,
+        };
+        read(&incoming, &limits)
+    }
+
+    #[test]
+    fn what_is_no_event_id_is_no_relation() {
+        for (value, is_one) in [
+            (json!("$abc"), true),
+            (json!("$abc:example.org"), true),
+            (json!("abc"), false),
+            (json!("$a\0b"), false),
+            (json!(format!("${}", "x".repeat(255))), false),
+            (json!(7), false),
+        ] {
+            assert_eq!(event_id(Some(&value)).is_some(), is_one, "{value}");
+        }
+        let redaction = json!({ "redacts": "$\0" });
+        assert_eq!(said("m.room.redaction", redaction), Reading::Skip);
+    }
+
+    #[test]
+    fn what_no_register_holds_is_read_without_it_or_refused() {
+        let line = json!({ "msgtype": "m.text", "body": "!sta\0tus \0" });
+        let Reading::Submit(envelope) = said("m.room.message", line) else {
+            panic!("a command is submitted")
+        };
+        let request = chat::parse("status").unwrap();
+        assert_eq!(
+            envelope.body,
+            Body::Line {
+                line: "!status".into(),
+                request
+            }
+        );
+
+        let command = json!({
+            "v": 1, "id": "k\0", "command": { "task.claim": {} },
+            "agent": { "name": "code-1", "host": "h1", "incarnation": 2 }
+        });
+        let Reading::Submit(envelope) = said(event::COMMAND, command) else {
+            panic!("an event of the fleet is answered")
+        };
+        let Body::RefusedEvent { id, problem } = envelope.body else {
+            panic!("refused, {:?}", envelope.body)
+        };
+        assert_eq!((id, problem.code), (None, Code::Malformed));
+    }
 }

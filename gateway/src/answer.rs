@@ -45,6 +45,7 @@ pub(crate) fn to(
         post,
         relation: Some(relation),
         subject: ended.subject,
+        is_detail: false,
     })
 }
 
@@ -96,5 +97,6 @@ pub(crate) fn note(envelope: &Envelope, document: Document, id: Uuid) -> NewRow 
             thread_root,
         }),
         subject: None,
+        is_detail: false,
     }
 }

@@ -2,7 +2,8 @@
 
 use fleet_protocol::envelope::{Call, Receipt};
 use fleet_protocol::language::{Command, Query};
-use fleet_protocol::problem::Code;
+use fleet_protocol::problem::{Code, Place as At};
+use fleet_protocol::scalar::Name;
 use fleet_protocol::{Problem, Reply, Request};
 use serde_json::json;
 
@@ -28,13 +29,13 @@ pub(crate) async fn command(
     key: &str,
     call: &Call<Command>,
 ) -> Result<Receipt, Stop> {
-    let key = format!("{}:{key}", caller.principal());
+    let key = journal::key_of(caller.principal(), key);
     let request = Request::Command(call.request.clone());
     let mut tried = 0;
     loop {
         tried += 1;
         match attempt(core, caller, &key, call, &request).await {
-            Err(Stop::Database(e)) if tried < TRIES && db::is_transient(&e) => {
+            Err(Stop::Database(e)) if tried < TRIES && db::is_worth_repeating(&e) => {
                 tracing::warn!(key, tried, error = %e, "a call is tried again");
             }
             ended => return ended,
@@ -114,23 +115,8 @@ async fn attempt(
     if said {
         core.hub.written();
     }
-    log(&entry);
+    entry.log("http", "");
     Ok(receipt)
-}
-
-fn log(entry: &Entry<'_>) {
-    let outcome = journal::word(entry.receipt.outcome);
-    let code = entry
-        .receipt
-        .problem
-        .as_ref()
-        .map_or("", |p| p.code.as_str());
-    let (reference, verb) = (
-        journal::reference(entry.receipt.id),
-        entry.verb.unwrap_or(""),
-    );
-    tracing::info!(reference, receipt = %entry.receipt.id, verb, outcome, code, principal = entry.principal, key = entry.receipt.key, "command");
-    metrics::counter!("fleet_requests_total", "verb" => verb.to_owned(), "outcome" => outcome, "surface" => "http").increment(1);
 }
 
 /// Answers a query; nothing is journalled, as nothing is changed.
@@ -182,8 +168,13 @@ fn may<R>(call: &Call<R>, seen: &Seen, actor: &Actor, request: &Request) -> Resu
             format!("there is no room with the key {room}"),
         ));
     }
-    if let Some(said) = &call.agent {
-        run::identify(seen, said, request)?;
+    match (&call.agent, &seen.agent) {
+        (Some(said), _) => run::identify(seen, said, request)?,
+        // Without its incarnation nobody could tell an agent from its former self (doctrine, "Names").
+        (None, Some(me)) if speaks_as_agent(request) => {
+            return Err(nameless(&me.name));
+        }
+        (None, _) => {}
     }
     run::authorize(
         actor,
@@ -194,11 +185,25 @@ fn may<R>(call: &Call<R>, seen: &Seen, actor: &Actor, request: &Request) -> Resu
     )
 }
 
+/// Whether only the present life of an agent may ask this: any write but its registration.
+fn speaks_as_agent(request: &Request) -> bool {
+    matches!(request, Request::Command(c) if !matches!(c, Command::AgentRegister(_)))
+}
+
+fn nameless(agent: &Name) -> Problem {
+    Problem::new(
+        Code::NotYourself,
+        format!("this account is the agent {agent}, and the call does not say which life of it acts"),
+    )
+    .remedy("send \"agent\": {\"name\": ..., \"host\": ..., \"incarnation\": ...} as its registration answered")
+    .at(At::Path("agent".into()))
+}
+
 fn actor<R>(caller: &Caller, call: &Call<R>, seen: &Seen) -> Actor {
     Actor {
         principal: caller.principal().to_owned(),
         user: caller.user.clone(),
-        roles: seen.roles.clone(),
+        roles: caller.roles(&seen.roles),
         agent: seen.agent.clone(),
         lease: call.lease.clone(),
         identity: call.agent.clone(),

@@ -81,6 +81,11 @@ pub(crate) fn is_transient(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Whether it may succeed at once. Who waited in vain for a connection has waited long enough.
+pub(crate) fn is_worth_repeating(error: &sqlx::Error) -> bool {
+    is_transient(error) && !matches!(error, sqlx::Error::PoolTimedOut)
+}
+
 /// Somebody else has just done what this transaction was about to do: undo it and look again. It
 /// takes the place of an error that is transient, as that is what it is.
 pub(crate) fn again() -> sqlx::Error {

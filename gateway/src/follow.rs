@@ -50,7 +50,7 @@ pub(crate) async fn body(
             lease,
             ..
         } => {
-            let key = agent_key(envelope, id);
+            let key = journal::key_of(envelope.sender.as_str(), id);
             if let Some((prior, _)) = journal::find(tx, job.tenant, &key).await? {
                 return Ok(submit::again(
                     prior,
@@ -97,11 +97,6 @@ fn writes(request: &fleet_protocol::Request) -> bool {
     matches!(request, fleet_protocol::Request::Command(_))
 }
 
-/// An agent's own idempotency key counts the same in a room and over HTTP.
-fn agent_key(envelope: &Envelope, id: &str) -> String {
-    format!("{}:{id}", envelope.sender)
-}
-
 /// Journals an agent's own key beside the event's; `false` when it was taken meanwhile.
 pub(crate) async fn alias(
     core: &Core,
@@ -119,7 +114,8 @@ pub(crate) async fn alias(
     else {
         return Ok(true);
     };
-    let key = agent_key(envelope, id);
+    // It counts the same in a room and over HTTP.
+    let key = journal::key_of(envelope.sender.as_str(), id);
     if journal::find(tx, entry.tenant, &key).await?.is_some() {
         return Ok(true);
     }

@@ -56,6 +56,7 @@ pub(crate) async fn open(
         post: Post::Message(said(raised, mentions)),
         relation: None,
         subject: Some((Subject::Incident, id)),
+        is_detail: false,
     };
     let place = Place::default();
     let source = outbox::Source {
@@ -88,7 +89,11 @@ fn said(raised: &Raised<'_>, mentions: Vec<UserId>) -> Message {
     }
 }
 
-async fn operators(tx: &mut PgConnection, tenant: &Name) -> Result<Vec<UserId>, sqlx::Error> {
+/// Whom to call: operators, by name.
+pub(crate) async fn operators(
+    tx: &mut PgConnection,
+    tenant: &Name,
+) -> Result<Vec<UserId>, sqlx::Error> {
     let users = sqlx::query_scalar!(
         "SELECT DISTINCT user_id FROM fleet.grants WHERE tenant_id = $1 AND role = 'operator' AND room_key IS NULL ORDER BY user_id LIMIT 20",
         tenant.as_str()

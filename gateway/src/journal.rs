@@ -155,6 +155,12 @@ pub(crate) async fn look(tx: &mut PgConnection, ask: &Ask<'_>) -> Result<Seen, s
     })
 }
 
+/// The admission's key of a caller's own key. A space stands in no user id and in no token's name, so
+/// no two callers share a key.
+pub(crate) fn key_of(principal: &str, key: &str) -> String {
+    format!("{principal} {key}")
+}
+
 /// What became of a key, alone.
 pub(crate) async fn find(
     tx: &mut PgConnection,
@@ -236,6 +242,29 @@ pub(crate) struct Entry<'a> {
     pub(crate) receipt: &'a Receipt,
 }
 
+impl Entry<'_> {
+    /// The one log line of a command, found by its reference; and what is counted.
+    pub(crate) fn log(&self, surface: &'static str, room: &str) {
+        let Receipt {
+            id,
+            key,
+            outcome,
+            problem,
+            ..
+        } = self.receipt;
+        let (reference, verb) = (reference(*id), self.verb.unwrap_or(""));
+        let code = problem.as_ref().map_or("", |p| p.code.as_str());
+        let (outcome, principal) = (word(*outcome), self.principal);
+        if self.receipt.outcome == Outcome::Skipped {
+            tracing::debug!(reference, receipt = %id, key, room, "skipped");
+        } else {
+            tracing::info!(reference, receipt = %id, verb, outcome, code, principal, surface, room, key, "command");
+        }
+        metrics::counter!("fleet_requests_total", "verb" => verb.to_owned(), "outcome" => outcome, "surface" => surface)
+            .increment(1);
+    }
+}
+
 /// Writes a row; `false` when the key was admitted meanwhile, and this transaction must be undone.
 pub(crate) async fn write(tx: &mut PgConnection, entry: &Entry<'_>) -> Result<bool, sqlx::Error> {
     let receipt = entry.receipt;
@@ -267,7 +296,19 @@ pub(crate) async fn write(tx: &mut PgConnection, entry: &Entry<'_>) -> Result<bo
 
 /// A value as JSON for the database.
 pub(crate) fn encode<T: serde::Serialize>(value: &T) -> Result<Value, sqlx::Error> {
-    serde_json::to_value(value).map_err(|e| sqlx::Error::Encode(e.into()))
+    let mut json = serde_json::to_value(value).map_err(|e| sqlx::Error::Encode(e.into()))?;
+    without_nul(&mut json);
+    Ok(json)
+}
+
+/// Replaces U+0000, which no `jsonb` holds; what people and agents are quoted with may.
+fn without_nul(json: &mut Value) {
+    match json {
+        Value::String(text) if text.contains('\0') => *text = text.replace('\0', "\u{FFFD}"),
+        Value::Array(all) => all.iter_mut().for_each(without_nul),
+        Value::Object(map) => map.values_mut().for_each(without_nul),
+        _ => {}
+    }
 }
 
 /// The word the register stores for an outcome.

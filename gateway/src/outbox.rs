@@ -1,5 +1,7 @@
 //! The outbox: what is written in the transaction of its cause, handed out until it is settled.
 
+use std::collections::HashMap;
+
 use fleet_protocol::Timestamp;
 use fleet_protocol::outbox::{Attempt, Attention, OutboxRow, Post, Relation, Target};
 use fleet_protocol::scalar::Name;
@@ -13,6 +15,8 @@ use crate::journal::encode;
 
 /// Rows handed out at once.
 const PAGE: i64 = 500;
+/// Of them, those of one room: a room that takes nothing hides no other.
+const PAGE_OF_ROOM: i64 = 50;
 
 /// From where rows are written.
 pub(crate) struct Source<'a> {
@@ -28,8 +32,9 @@ pub(crate) struct Source<'a> {
     pub(crate) device: Option<&'a str>,
 }
 
-/// Writes rows and supersedes what they make stale; what a quiet room is spared is kept as superseded.
-/// Returns those that the source's device shall
+/// Writes rows and supersedes what they make stale. What a quiet room is spared, and what changes a
+/// message that never came into the room, is kept as superseded; details are written for verbose rooms
+/// only. Returns those that the source's device shall
 /// send now: bound to a Matrix room, and not waiting for another row.
 pub(crate) async fn write(
     tx: &mut PgConnection,
@@ -48,18 +53,23 @@ pub(crate) async fn write(
                 device, first_attempt_at, attempts, state, reason, settled_at)
            SELECT $1, n.id, r.id, n.post, n.relation, n.target_row, n.target_event, n.subject_kind, n.subject_id, $10, $11::timestamptz,
                   now.device, CASE WHEN now.device IS NOT NULL THEN $11::timestamptz END, CASE WHEN now.device IS NULL THEN 0 ELSE 1 END,
-                  CASE WHEN now.silent THEN 'superseded' ELSE 'pending' END, CASE WHEN now.silent THEN 'the room is quiet' END,
-                  CASE WHEN now.silent THEN $11::timestamptz END
-           FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::jsonb[], $6::jsonb[], $7::uuid[], $8::text[], $9::text[], $12::uuid[], $14::boolean[])
-                WITH ORDINALITY AS n (id, room, room_key, post, relation, target_row, target_event, subject_kind, subject_id, chatter, place)
+                  CASE WHEN now.spared IS NULL THEN 'pending' ELSE 'superseded' END, now.spared,
+                  CASE WHEN now.spared IS NOT NULL THEN $11::timestamptz END
+           FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::jsonb[], $6::jsonb[], $7::uuid[], $8::text[], $9::text[], $12::uuid[], $14::smallint[])
+                WITH ORDINALITY AS n (id, room, room_key, post, relation, target_row, target_event, subject_kind, subject_id, least, place)
            CROSS JOIN LATERAL (
-               SELECT r.id, r.room_id, n.chatter AND r.verbosity = 'quiet' AS silent FROM fleet.rooms r
+               SELECT r.id, r.room_id, n.least > array_position(ARRAY['quiet', 'normal', 'verbose'], r.verbosity) AS silent FROM fleet.rooms r
                WHERE r.tenant_id = $1 AND (r.id = n.room OR r.key = n.room_key OR r.key = 'lobby')
                ORDER BY (r.id = n.room) DESC NULLS LAST, (r.key = n.room_key) DESC NULLS LAST LIMIT 1) r
            LEFT JOIN fleet.outbox t ON t.tenant_id = $1 AND t.id = n.target_row
            CROSS JOIN LATERAL (
-               SELECT CASE WHEN r.room_id IS NOT NULL AND NOT r.silent AND NOT n.post ? 'edit'
-                            AND (n.target_row IS NULL OR t.event_id IS NOT NULL) THEN $13 END AS device, r.silent) now
+               SELECT CASE WHEN r.silent THEN 'the room is quiet'
+                           WHEN t.state IN ('dead', 'superseded') AND NOT n.post ?| ARRAY['message', 'receipt']
+                           THEN 'what it relates to was never sent' END AS spared) spare
+           CROSS JOIN LATERAL (
+               SELECT CASE WHEN r.room_id IS NOT NULL AND spare.spared IS NULL AND NOT n.post ? 'edit'
+                            AND (n.target_row IS NULL OR t.event_id IS NOT NULL) THEN $13 END AS device, spare.spared) now
+           WHERE now.spared IS NULL OR n.least < 3
            ORDER BY n.place
            RETURNING o.id, (SELECT r.room_id FROM fleet.rooms r WHERE r.tenant_id = o.tenant_id AND r.id = o.room) AS room_id,
                (SELECT t.event_id FROM fleet.outbox t WHERE t.tenant_id = o.tenant_id AND t.id = o.target_row) AS target_event,
@@ -77,16 +87,14 @@ pub(crate) async fn write(
         db::time(source.now),
         &columns.subject_ids as &[Option<Uuid>],
         source.device,
-        &columns.chatter,
+        &columns.least,
     )
     .fetch_all(&mut *tx)
     .await?;
-    if written.len() != rows.len() {
-        // No room to say it in, not even a lobby: nothing may be dropped silently.
-        return Err(sqlx::Error::RowNotFound);
-    }
+    let mut rows: HashMap<Uuid, NewRow> = rows.into_iter().map(|row| (row.id, row)).collect();
     let mut sent = Vec::new();
-    for (row, record) in rows.into_iter().zip(written) {
+    for record in written {
+        let row = rows.remove(&record.id).ok_or(sqlx::Error::RowNotFound)?;
         if let (Some(device), Some(room_id)) = (record.device, record.room_id) {
             sent.push(OutboxRow {
                 id: row.id,
@@ -101,15 +109,24 @@ pub(crate) async fn write(
             });
         }
     }
+    if rows.values().any(|row| !row.is_detail) {
+        // No room to say it in, not even a lobby: nothing may be dropped silently.
+        return Err(sqlx::Error::RowNotFound);
+    }
     Ok(sent)
 }
 
-/// What a quiet room is spared (`!verbosity quiet`): what the fleet says by itself and nobody needs to
-/// act on. Answers, receipts, and what needs a person (alerts, cards, decisions) always go, and so do
-/// changes of what was said.
-fn is_chatter(row: &NewRow) -> bool {
+/// The least verbosity of a room that hears a row, from 1 (`quiet`) to 3 (`verbose`). Details are for
+/// verbose rooms; a quiet one is also spared what the fleet says by itself and nobody needs to act on.
+/// Answers, receipts, and what needs a person (alerts, cards, decisions) always go, and so do changes
+/// of what was said.
+fn least_verbosity(row: &NewRow) -> i16 {
     let is_answer = matches!(row.relation, Some(Relation::Reply { .. }));
-    matches!(&row.post, Post::Message(said) if said.attention == Attention::Quiet) && !is_answer
+    match &row.post {
+        _ if row.is_detail => 3,
+        Post::Message(said) if said.attention == Attention::Quiet && !is_answer => 2,
+        _ => 1,
+    }
 }
 
 /// Of several edits of one row written at once, only the last is worth sending.
@@ -170,7 +187,7 @@ struct Columns {
     target_events: Vec<Option<String>>,
     subject_kinds: Vec<Option<String>>,
     subject_ids: Vec<Option<Uuid>>,
-    chatter: Vec<bool>,
+    least: Vec<i16>,
 }
 
 impl Columns {
@@ -200,7 +217,7 @@ impl Columns {
                 .subject_kinds
                 .push(row.subject.map(|s| s.0.as_str().to_owned()));
             columns.subject_ids.push(row.subject.map(|s| s.1));
-            columns.chatter.push(is_chatter(row));
+            columns.least.push(least_verbosity(row));
         }
         Ok(columns)
     }
@@ -237,14 +254,19 @@ pub(crate) async fn sendable(
     let rows = sqlx::query!(
         r#"SELECT o.id, r.room_id AS "room_id!", o.post, o.relation, o.created_at, o.device, o.first_attempt_at,
                   o.target_row, t.event_id AS "target_event?"
-           FROM fleet.outbox o
-           JOIN fleet.rooms r ON r.tenant_id = $1 AND r.id = o.room AND r.room_id IS NOT NULL
+           FROM fleet.rooms r
+           CROSS JOIN LATERAL (
+               SELECT o.* FROM fleet.outbox o
+               LEFT JOIN fleet.outbox t ON t.tenant_id = $1 AND t.id = o.target_row
+               WHERE o.tenant_id = $1 AND o.room = r.id AND o.state = 'pending'
+                 AND (o.target_row IS NULL OR t.event_id IS NOT NULL OR t.state IN ('dead', 'superseded'))
+               ORDER BY o.seq LIMIT $3) o
            LEFT JOIN fleet.outbox t ON t.tenant_id = $1 AND t.id = o.target_row
-           WHERE o.tenant_id = $1 AND o.state = 'pending'
-             AND (o.target_row IS NULL OR t.event_id IS NOT NULL OR t.state IN ('dead', 'superseded'))
+           WHERE r.tenant_id = $1 AND r.room_id IS NOT NULL
            ORDER BY o.seq LIMIT $2"#,
         tenant.as_str(),
-        PAGE
+        PAGE,
+        PAGE_OF_ROOM
     )
     .fetch_all(&mut *tx)
     .await?;

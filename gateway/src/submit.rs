@@ -7,7 +7,7 @@ use fleet_protocol::event::LeaseClaim;
 use fleet_protocol::outbox::OutboxRow;
 use fleet_protocol::problem::Code;
 use fleet_protocol::scalar::Name;
-use fleet_protocol::{Problem, Reader};
+use fleet_protocol::{Problem, Reader, Timestamp};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -67,7 +67,7 @@ pub(crate) async fn submit(core: &Core, tenant: &Name, submit: &Submit) -> Resul
             submit,
             envelope,
             expected,
-            mark,
+            mark: not_ahead(mark, core.clock.now()),
         };
         let (receipt, rows) = one(core, &step).await?;
         done.receipts.push(receipt);
@@ -78,6 +78,15 @@ pub(crate) async fn submit(core: &Core, tenant: &Name, submit: &Submit) -> Resul
         only_mark(core, tenant, submit).await?;
     }
     Ok(done)
+}
+
+/// A mark whose time is not in the future: an event may claim any time it likes, and nobody has read
+/// what is still to come.
+fn not_ahead(mark: Mark, now: Timestamp) -> Mark {
+    Mark {
+        read_up_to: mark.read_up_to.min(now),
+        ..mark
+    }
 }
 
 /// Nothing but skipped events: the mark moves on.
@@ -92,7 +101,8 @@ async fn only_mark(core: &Core, tenant: &Name, submit: &Submit) -> Result<(), St
     .fetch_optional(&mut *tx)
     .await?
     .ok_or_else(|| unbound(&submit.room_id))?;
-    let to = (submit.mark.event_id.as_str(), submit.mark.read_up_to);
+    let mark = not_ahead(submit.mark.clone(), core.clock.now());
+    let to = (mark.event_id.as_str(), mark.read_up_to);
     if !rooms::move_mark(&mut tx, tenant, room, submit.expected_mark.as_deref(), to).await? {
         return Err(moved().into());
     }
@@ -100,18 +110,19 @@ async fn only_mark(core: &Core, tenant: &Name, submit: &Submit) -> Result<(), St
 }
 
 /// Tries an envelope until it is admitted; what cannot be admitted is put aside, so that it stops
-/// nothing behind it.
+/// nothing behind it. A register that is away says nothing about the envelope: the bot comes again.
 async fn one(core: &Core, step: &Step<'_>) -> Result<(Receipt, Vec<OutboxRow>), Stop> {
     let mut pause = PAUSE;
     let mut tried = 0;
     loop {
         tried += 1;
         match attempt(core, step, false).await {
-            Err(Stop::Database(e)) if tried < TRIES && db::is_transient(&e) => {
+            Err(Stop::Database(e)) if tried < TRIES && db::is_worth_repeating(&e) => {
                 tracing::warn!(key = step.envelope.key, tried, error = %e, "an envelope is tried again");
                 tokio::time::sleep(pause).await;
                 pause *= 2;
             }
+            Err(Stop::Database(e)) if db::is_lost(&e) => return Err(Stop::Database(e)),
             Err(Stop::Database(e)) => {
                 tracing::error!(key = step.envelope.key, tried, error = %e, "an envelope is quarantined");
                 return attempt(core, step, true).await;
@@ -210,7 +221,12 @@ async fn admit(
         follow::body(core, tx, &job, seen, envelope).await?
     };
     let receipt = ended.receipt(admission, &envelope.key);
-    let body = journal::encode(&envelope.body)?;
+    // What could not be executed may be what cannot be stored either.
+    let body = if quarantine {
+        json!({ "quarantined": true })
+    } else {
+        journal::encode(&envelope.body)?
+    };
     let authority = json!({ "roles": actor.roles, "power_level": envelope.power_level, "joined": envelope.joined });
     let entry = journal::Entry {
         tenant,
@@ -223,7 +239,9 @@ async fn admit(
         now,
         receipt: &receipt,
     };
-    if !journal::write(tx, &entry).await? || !follow::alias(core, tx, &entry, envelope).await? {
+    let is_first = journal::write(tx, &entry).await?
+        && (quarantine || follow::alias(core, tx, &entry, envelope).await?);
+    if !is_first {
         return Ok(None);
     }
     if quarantine {
@@ -253,25 +271,8 @@ async fn admit(
         device: Some(&submit.device),
     };
     let sent = outbox::write(tx, &source, rows).await?;
-    log(&entry, &submit.room_id);
+    entry.log("room", &submit.room_id);
     Ok(Some((receipt, sent)))
-}
-
-fn log(entry: &journal::Entry<'_>, room: &str) {
-    let outcome = journal::word(entry.receipt.outcome);
-    let code = entry
-        .receipt
-        .problem
-        .as_ref()
-        .map_or("", |p| p.code.as_str());
-    let reference = journal::reference(entry.receipt.id);
-    let verb = entry.verb.unwrap_or("");
-    if entry.receipt.outcome == Outcome::Skipped {
-        tracing::debug!(reference, receipt = %entry.receipt.id, key = entry.receipt.key, room, "skipped");
-    } else {
-        tracing::info!(reference, receipt = %entry.receipt.id, verb, outcome, code, principal = entry.principal, room, key = entry.receipt.key, "command");
-    }
-    metrics::counter!("fleet_requests_total", "verb" => verb.to_owned(), "outcome" => outcome, "surface" => "room").increment(1);
 }
 
 fn actor(envelope: &Envelope, seen: &Seen) -> Actor {

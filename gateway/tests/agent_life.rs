@@ -195,8 +195,90 @@ async fn a_silent_agent_is_seen_and_a_retired_one_holds_nothing() {
     };
     assert_eq!((list(false).await, list(true).await), (0, 1));
     assert_eq!(
-        desk.register("a1", "code-1", "code").await.incarnation,
-        2,
-        "it may come back"
+        desk.refused("a1", "agent.register", as_code("code-1"))
+            .await,
+        Code::WrongState,
+        "it does not come back by itself"
+    );
+    let mut again = as_code("code-1");
+    again["user"] = json!(user_id("a1"));
+    let again = agent(desk.ok("ana", "agent.register", again).await);
+    assert_eq!(
+        (again.now.incarnation, again.now.state.as_str()),
+        (2, "idle")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_former_self_cannot_act_by_leaving_out_who_it_is() {
+    let desk = Desk::open().await;
+    let former = desk.register("a1", "code-1", "code").await.incarnation;
+    let now = desk.register("a1", "code-1", "code").await.incarnation;
+    let heartbeat = json!({ "agent.heartbeat": {} });
+    let life =
+        |incarnation: u64| json!({ "name": "code-1", "host": "h1", "incarnation": incarnation });
+    for (agent, code) in [
+        (Value::Null, Some(Code::NotYourself)),
+        (life(former), Some(Code::StaleIncarnation)),
+        (life(now), None),
+    ] {
+        let body = json!({ "request": heartbeat, "agent": agent });
+        assert_eq!(
+            desk.call("a1", body).await.err().map(|p| p.code),
+            code,
+            "{agent}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn role_and_highest_model_are_the_operators_to_change() {
+    let desk = Desk::open().await;
+    let as_model = |role: &str, model: &str| json!({ "name": "code-1", "role": role, "host": "h1", "model": model, "user": user_id("a1") });
+    desk.ok("ana", "agent.register", as_model("code", "sonnet"))
+        .await;
+    assert_eq!(
+        desk.refused("a1", "agent.register", as_model("review", "sonnet"))
+            .await,
+        Code::WrongRole
+    );
+    let kept = agent(
+        desk.ok("a1", "agent.register", as_model("code", "opus"))
+            .await,
+    );
+    assert_eq!(
+        kept.now.model.map(|m| m.to_string()).as_deref(),
+        Some("sonnet")
+    );
+    assert!(
+        kept.notes.iter().any(|n| n.contains("stays sonnet")),
+        "{:?}",
+        kept.notes
+    );
+    let raised = agent(
+        desk.ok("ana", "agent.register", as_model("review", "opus"))
+            .await,
+    );
+    assert_eq!(
+        (
+            raised.now.role.as_str(),
+            raised.now.model.map(|m| m.to_string()).as_deref()
+        ),
+        ("review", Some("opus"))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_for_agents_never_commands_whoever_its_user_is() {
+    let desk = Desk::open().await;
+    desk.ok(
+        "ana",
+        "member.add",
+        json!({ "user": user_id("a1"), "role": "operator" }),
+    )
+    .await;
+    assert_eq!(
+        desk.refused("a1", "pause", json!({})).await,
+        Code::WrongRole
     );
 }

@@ -60,20 +60,17 @@ async fn grants_are_given_once_taken_back_and_noted() {
         Code::WrongRole
     );
 
-    let here = json!({ "user": "@mia:test", "role": "operator", "room": "board" });
+    let here = json!({ "user": "@vic:test", "role": "member", "room": "board" });
     let granted = member(desk.ok("ana", "member.grant", here).await);
+    assert_eq!(roles(&granted.now), [(GrantRole::Member, Some("board"))]);
     assert_eq!(
-        roles(&granted.now),
-        [
-            (GrantRole::Member, None),
-            (GrantRole::Operator, Some("board"))
-        ]
-    );
-    assert_eq!(
-        desk.refused("mia", "pause", json!({})).await,
-        Code::WrongRole,
+        desk.refused("vic", "task.add", json!({ "title": "x" }))
+            .await,
+        Code::NoGrant,
         "it counts in the room board only"
     );
+    desk.ok("ana", "member.revoke", json!({ "user": "@vic:test" }))
+        .await;
     let nowhere = json!({ "user": "@mia:test", "role": "viewer", "room": "attic" });
     let refused = desk
         .run("ana", "member.grant", nowhere)
@@ -121,17 +118,11 @@ async fn grants_are_given_once_taken_back_and_noted() {
             .expect("the audit");
     let noted: Vec<_> = noted
         .iter()
+        .filter(|(_, _, subject)| subject == "@mia:test")
         .map(|(p, a, s)| (p.as_str(), a.as_str(), s.as_str()))
         .collect();
     let by_ana = |action| ("@ana:test", action, "@mia:test");
-    assert_eq!(
-        noted,
-        [
-            by_ana("member.grant"),
-            by_ana("member.grant"),
-            by_ana("member.revoke")
-        ]
-    );
+    assert_eq!(noted, [by_ana("member.grant"), by_ana("member.revoke")]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -152,11 +143,10 @@ async fn the_last_operator_stays_even_when_two_revoke_each_other_at_once() {
         Code::WrongState
     );
     let in_a_room = json!({ "user": "@ben:test", "role": "operator", "room": "ops" });
-    desk.ok("ana", "member.grant", in_a_room).await;
     assert_eq!(
-        desk.refused("ana", "member.revoke", me.clone()).await,
-        Code::WrongState,
-        "one room is not the fleet"
+        desk.refused("ana", "member.grant", in_a_room).await,
+        Code::Invalid,
+        "what an operator may do reaches beyond a room"
     );
     desk.ok(
         "ana",

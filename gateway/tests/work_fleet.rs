@@ -157,3 +157,32 @@ async fn verbosity_is_kept_for_the_room() {
         .expect("the lobby");
     assert_eq!(kept, "quiet");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_verbose_room_hears_details_and_a_quiet_one_no_chatter() {
+    let desk = Desk::open().await;
+    desk.register("a1", "code-1", "code").await;
+    for (level, details) in [("quiet", 0), ("normal", 0), ("verbose", 2)] {
+        let mut owner = desk.register_rows().await;
+        sqlx::query("UPDATE fleet.rooms SET verbosity = $1 WHERE key = 'tasks'")
+            .bind(level)
+            .execute(&mut owner)
+            .await
+            .expect("the room");
+        let id = desk.add(&format!("Told {level}"), json!({})).await;
+        let epoch = desk.claim("a1", Some(&id)).await.epoch.expect("an epoch");
+        let half = json!({ "task": id, "percent": 50, "note": "half" });
+        desk.run_under("a1", Some((&id, epoch)), "task.progress", half)
+            .await
+            .expect("progress");
+        assert_eq!(
+            desk.said("tasks", &format!("Told {level}")).await,
+            details,
+            "{level}"
+        );
+        let done = json!({ "task": id, "tokens": 0 });
+        desk.run_under("a1", Some((&id, epoch)), "task.complete", done)
+            .await
+            .expect("done");
+    }
+}

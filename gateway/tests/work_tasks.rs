@@ -587,3 +587,22 @@ async fn roles_of_agents_and_lists_are_respected() {
         (Code::NoGrant, true)
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_never_waits_for_one_that_is_not_there() {
+    let desk = Desk::open().await;
+    let nobody = "00000000-0000-7000-8000-000000000000";
+    for on in [nobody, "t99"] {
+        let args = json!({ "title": "Waits", "depends_on": [on] });
+        assert_eq!(
+            desk.refused("ana", "task.add", args).await,
+            Code::NotFound,
+            "{on}"
+        );
+    }
+    let first = desk.add("First", json!({})).await;
+    let twice = desk
+        .add("Second", json!({ "depends_on": [first, first] }))
+        .await;
+    assert_eq!(desk.task(&twice).await.waits_for, [first]);
+}

@@ -123,13 +123,19 @@ impl CommandContent {
             .at(Place::Path("v".into())));
         }
         let read: Self = read_json(content)?;
-        if read.id.is_empty() || read.id.chars().count() > 128 {
-            return Err(
-                Problem::new(Code::Malformed, "the id must have 1 to 128 characters")
-                    .at(Place::Path("id".into())),
-            );
+        if !Self::is_key(&read.id) {
+            return Err(Problem::new(
+                Code::Malformed,
+                "the id must have 1 to 128 characters, none of them a control character",
+            )
+            .at(Place::Path("id".into())));
         }
         Ok(read)
+    }
+
+    /// Whether a text can be an agent's idempotency key.
+    pub fn is_key(id: &str) -> bool {
+        (1..=128).contains(&id.chars().count()) && !id.chars().any(char::is_control)
     }
 }
 

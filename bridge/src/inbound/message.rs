@@ -32,11 +32,12 @@ pub(super) fn read(incoming: &Incoming, limits: &Limits) -> Option<Body> {
     let is_reply = content
         .pointer("/m.relates_to/m.in_reply_to/event_id")
         .is_some();
-    let body = content.get("body")?.as_str()?;
+    // No register holds U+0000, and nobody types it.
+    let body = content.get("body")?.as_str()?.replace('\0', "");
     let text = visible(if is_reply {
-        without_fallback(body)
+        without_fallback(&body)
     } else {
-        body
+        &body
     });
     if is_command(text) {
         return Some(line(text, incoming, limits));
@@ -55,11 +56,7 @@ pub(super) fn read(incoming: &Incoming, limits: &Limits) -> Option<Body> {
 fn edited(content: &Value) -> Option<String> {
     let relation = content.get("m.relates_to")?;
     let replaces = relation.get("rel_type").and_then(Value::as_str) == Some("m.replace");
-    relation
-        .get("event_id")
-        .and_then(Value::as_str)
-        .filter(|_| replaces)
-        .map(str::to_owned)
+    super::event_id(relation.get("event_id").filter(|_| replaces))
 }
 
 fn visible(text: &str) -> &str {

@@ -11,7 +11,7 @@ pub(super) fn read(incoming: &Incoming, limits: &Limits) -> Option<Body> {
     let relation = incoming.content.get("m.relates_to")?;
     let text = |key| relation.get(key).and_then(Value::as_str);
     let verdict = verdict(text("key").filter(|_| text("rel_type") == Some("m.annotation"))?)?;
-    let target = text("event_id")?.to_owned();
+    let target = super::event_id(relation.get("event_id"))?;
     if let Some(seconds) = limits.lateness(incoming, limits.event_max_age) {
         return Some(Body::Refused(super::too_late(seconds)));
     }

@@ -16,7 +16,7 @@ pub(super) fn read(incoming: &Incoming, limits: &Limits) -> Body {
         .content
         .get("id")
         .and_then(Value::as_str)
-        .filter(|id| (1..=128).contains(&id.chars().count()));
+        .filter(|id| CommandContent::is_key(id));
     let refused = |problem| Body::RefusedEvent {
         id: id.map(str::to_owned),
         problem,

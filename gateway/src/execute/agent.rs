@@ -21,7 +21,7 @@ pub(super) const SILENT_AFTER: i64 = 300;
 pub(crate) async fn register(exec: &mut Exec<'_>, args: &verbs::Register) -> Result<Reply, Stop> {
     let user = own_user(exec, args)?;
     let existing = sqlx::query!(
-        r#"SELECT id, user_id, retired_at IS NOT NULL AS "retired!" FROM fleet.agents
+        r#"SELECT id, user_id, role, model, retired_at IS NOT NULL AS "retired!" FROM fleet.agents
            WHERE tenant_id = $1 AND name = $2 FOR UPDATE"#,
         exec.tenant.as_str(),
         args.name.as_str()
@@ -43,12 +43,45 @@ pub(crate) async fn register(exec: &mut Exec<'_>, args: &verbs::Register) -> Res
         .remedy("choose another name, such as the next number of the role")
         .into());
     }
+    if !operator {
+        keep_place(args, agent.retired, &agent.role)?;
+    }
     let lost = lose_leases(exec, agent.id, "the agent was started anew").await?;
-    renew(exec, agent.id, args, &user).await?;
-    let notes = lost
+    // The model is a ceiling that the operator sets (doctrine 5): the agent itself keeps it as it is.
+    let model = args.model.as_ref().map(|m| m.as_str());
+    let kept = agent
+        .model
+        .as_deref()
+        .filter(|kept| !operator && model.is_some_and(|m| m != *kept));
+    renew(exec, agent.id, args, &user, kept.or(model)).await?;
+    let mut notes: Vec<_> = lost
         .into_iter()
-        .map(|t| format!("{t} is no longer held: it was claimed by the incarnation before"));
-    answer(exec, &args.name, "registered", notes.collect()).await
+        .map(|t| format!("{t} is no longer held: it was claimed by the incarnation before"))
+        .collect();
+    if let Some(kept) = kept {
+        notes.push(format!(
+            "Its highest model stays {kept}; an operator can change it."
+        ));
+    }
+    answer(exec, &args.name, "registered", notes).await
+}
+
+/// An agent that starts anew does not give itself another role, and does not come back when it was
+/// retired.
+fn keep_place(args: &verbs::Register, is_retired: bool, role: &str) -> Result<(), Problem> {
+    let remedy = format!(
+        "an operator can type: !agent register {} --role {} --host {} --user @account:server",
+        args.name, args.role, args.host
+    );
+    if is_retired {
+        let said = format!("the agent {} was retired", args.name);
+        return Err(Problem::new(Code::WrongState, said).remedy(remedy));
+    }
+    if args.role.as_str() != role {
+        let said = format!("the agent {} has the role {role}", args.name);
+        return Err(Problem::new(Code::WrongRole, said).remedy(remedy));
+    }
+    Ok(())
 }
 
 /// The Matrix user of the agent: the sender's own; an operator may name another.
@@ -140,6 +173,7 @@ async fn renew(
     id: Uuid,
     args: &verbs::Register,
     user: &UserId,
+    model: Option<&str>,
 ) -> Result<(), Stop> {
     sqlx::query!(
         r#"UPDATE fleet.agents SET role = $3, host = $4, runtime = $5, model = coalesce($6, model), user_id = $7,
@@ -150,7 +184,7 @@ async fn renew(
         args.role.as_str(),
         args.host.as_str(),
         args.runtime.as_ref().map(|r| r.as_str()),
-        args.model.as_ref().map(|m| m.as_str()),
+        model,
         user.as_str(),
         db::time(exec.now)
     )

@@ -25,6 +25,17 @@ pub(crate) async fn add(exec: &mut Exec<'_>, args: &verbs::Add) -> Result<Reply,
 
 pub(crate) async fn grant(exec: &mut Exec<'_>, args: &verbs::Grant) -> Result<Reply, Stop> {
     if let Some(room) = &args.room {
+        if args.role == GrantRole::Operator {
+            return Err(Problem::new(
+                Code::Invalid,
+                "an operator steers the whole fleet, so nobody is operator of one room",
+            )
+            .remedy(format!(
+                "leave --room out, or grant less: !member grant {} member --room {room}",
+                args.user
+            ))
+            .into());
+        }
         let planned = sqlx::query_scalar!(
             r#"SELECT EXISTS (SELECT FROM fleet.rooms WHERE tenant_id = $1 AND key = $2 AND kind = 'plan') AS "there!""#,
             exec.tenant.as_str(),

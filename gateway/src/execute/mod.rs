@@ -110,6 +110,8 @@ pub(crate) struct NewRow {
     pub(crate) relation: Option<Relation>,
     /// What it is about.
     pub(crate) subject: Option<(Subject, Uuid)>,
+    /// Only a verbose room hears it.
+    pub(crate) is_detail: bool,
 }
 
 /// A room as a verb names it.
@@ -222,8 +224,21 @@ impl Exec<'_> {
             post,
             relation,
             subject,
+            is_detail: false,
         });
         id
+    }
+
+    /// Says something that only a verbose room hears.
+    pub(crate) fn remark(&mut self, room: Room, message: Message, subject: (Subject, Uuid)) {
+        self.outbox.push(NewRow {
+            id: self.ids.next(),
+            room,
+            post: Post::Message(message),
+            relation: None,
+            subject: Some(subject),
+            is_detail: true,
+        });
     }
 
     /// What the answer to this request is about, so that a reply to the answer finds it: call it

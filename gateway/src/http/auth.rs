@@ -9,6 +9,7 @@ use fleet_protocol::Problem;
 use fleet_protocol::Timestamp;
 use fleet_protocol::problem::Code;
 use fleet_protocol::scalar::{Name, UserId};
+use fleet_protocol::verbs::member::GrantRole;
 use jiff::SignedDuration;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
@@ -42,6 +43,13 @@ impl Caller {
         self.user
             .as_ref()
             .map_or(self.name.as_str(), UserId::as_str)
+    }
+
+    /// Of the roles of its user, those that count with this token: one made for agents commands nobody.
+    pub(crate) fn roles(&self, granted: &[GrantRole]) -> Vec<GrantRole> {
+        let commands = self.scopes.contains(&Scope::Operator);
+        let counts = |role: &&GrantRole| commands || **role < GrantRole::Operator;
+        granted.iter().filter(counts).copied().collect()
     }
 
     /// Refuses unless the token has one of the scopes.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::{Body, to_bytes};
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequest, Path, Query as Params, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -115,9 +116,13 @@ pub(crate) struct Wait {
 pub(crate) async fn outbox(
     State(app): State<App>,
     caller: Caller,
-    Params(asked): Params<Wait>,
+    asked: Result<Params<Wait>, QueryRejection>,
 ) -> Answer<Outbox> {
     caller.needs(&[Scope::Bot])?;
+    let Params(asked) = asked.map_err(|e| {
+        Problem::new(Code::Malformed, e.body_text())
+            .remedy("wait is a number of seconds, for example ?wait=25")
+    })?;
     let end = tokio::time::Instant::now() + LONGEST_WAIT.min(Duration::from_secs(asked.wait));
     // Before the first look, so that nothing committed after it is missed.
     let mut woken = app.core.hub.subscribe();

@@ -299,3 +299,60 @@ async fn an_edit_that_nobody_has_tried_gives_way_to_a_newer_one() {
     assert_eq!(stage.database.count(&edits("pending")).await, 1);
     assert_eq!(stage.database.count(&edits("superseded")).await, 2);
 }
+
+#[tokio::test]
+async fn a_change_of_a_message_that_never_came_is_not_sent() {
+    let stage = Stage::new().await;
+    let lease = stage.bot().await;
+    stage.bind(&lease, Some("board"), "!board:test", None).await;
+    let propose = json!({ "board.propose": { "title": "Ship it" } });
+    stage
+        .submitted(&lease, "$join", vec![line("$propose", propose)])
+        .await;
+    let card = stage
+        .outbox()
+        .await
+        .rows
+        .into_iter()
+        .find(|row| row.room_id == "!board:test" && row.relation.is_none())
+        .unwrap();
+    let reason = "M_FORBIDDEN".to_owned();
+    settle(&stage, &lease, card.id, Settlement::Dead { reason }).await;
+    let vote = json!({ "board.vote": { "proposal": "p1", "verdict": "approve" } });
+    stage
+        .submitted(&lease, "$propose", vec![line("$vote", vote)])
+        .await;
+    let edits = "SELECT count(*) FROM fleet.outbox WHERE post ? 'edit' AND state = ";
+    assert_eq!(stage.database.count(&format!("{edits} 'pending'")).await, 0);
+    assert_eq!(
+        stage.database.count(&format!("{edits} 'superseded'")).await,
+        1
+    );
+}
+
+#[tokio::test]
+async fn a_room_that_takes_nothing_hides_no_other() {
+    let stage = Stage::new().await;
+    let lease = stage.bot().await;
+    stage.bind(&lease, Some("ops"), "!ops:test", None).await;
+    let fill = |room: &str, rows: u32| {
+        format!(
+            "SET fleet.tenant = 'default'; INSERT INTO fleet.outbox (tenant_id, id, room, post, created_at)
+             SELECT 'default', gen_random_uuid(), r.id, '{{\"redaction\": {{\"reason\": null}}}}', now()
+             FROM fleet.rooms r, generate_series(1, {rows}) WHERE r.key = '{room}'"
+        )
+    };
+    on(&stage.database.owner, &fill("lobby", 600)).await;
+    on(&stage.database.owner, &fill("ops", 1)).await;
+    let rows = stage.outbox().await.rows;
+    let of = |room: &str| rows.iter().filter(|r| r.room_id == room).count();
+    assert!(of(LOBBY) > 0 && of(LOBBY) < 600, "{}", of(LOBBY));
+    assert_eq!(of("!ops:test"), 1);
+}
+
+#[tokio::test]
+async fn a_wait_that_is_no_number_is_a_problem() {
+    let stage = Stage::new().await;
+    let answer = stage.get("/v1/outbox?wait=x", &stage.bot).await;
+    assert_eq!(refused(answer).await, (400, "event.malformed".to_owned()));
+}

@@ -71,7 +71,7 @@ async fn a_request_under_way_is_answered_and_a_long_poll_ends_at_once() {
 /// Looks until a call for the outbox waits for a lock.
 async fn until_looking(stage: &Stage) {
     let waiting = "SELECT count(*) FROM pg_stat_activity
-        WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%FROM fleet.outbox o%JOIN fleet.rooms%'";
+        WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%FROM fleet.rooms r%FROM fleet.outbox o%'";
     while stage.database.count(waiting).await == 0 {
         tokio::task::yield_now().await;
     }

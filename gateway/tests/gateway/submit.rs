@@ -1,11 +1,13 @@
 //! Events of a room: exactly once, in order, one live bot.
 
+use fleet_protocol::Timestamp;
+use fleet_protocol::api::path;
 use fleet_protocol::envelope::{Body, Outcome, Submitted};
 use fleet_protocol::outbox::{Post, Relation, Target};
 use fleet_protocol::problem::{Code, Problem};
 use serde_json::json;
 
-use crate::stage::{Stage, batch, line, on, read, refused};
+use crate::stage::{NOON, Stage, batch, line, on, read, refused};
 
 pub(crate) fn add(key: &str) -> fleet_protocol::Envelope {
     line(key, json!({ "task.add": { "title": key } }))
@@ -316,4 +318,51 @@ async fn a_chat_line_of_an_agents_account_never_runs_registered_or_not() {
             .await,
     );
     assert_eq!((agents, attempts), (1, 0), "registered by its event alone");
+}
+
+#[tokio::test]
+async fn an_outage_of_the_register_puts_nothing_aside() {
+    let stage = Stage::new().await;
+    let lease = stage.bot().await;
+    on(
+        &stage.database.owner,
+        "CREATE FUNCTION public.away() RETURNS trigger LANGUAGE plpgsql AS $$
+             BEGIN RAISE EXCEPTION 'away' USING ERRCODE = '57P03'; END $$;
+         CREATE TRIGGER away BEFORE INSERT ON fleet.tasks FOR EACH ROW EXECUTE FUNCTION public.away()",
+    )
+    .await;
+    let body = batch(&lease, "$join", vec![add("$patient")]);
+    let answer = stage.post(path::SUBMIT, &body).await;
+    assert_eq!(refused(answer).await.0, 503);
+    let kept = "SELECT count(*) FROM fleet.admitted WHERE key = '$patient'";
+    assert_eq!(stage.database.count(kept).await, 0);
+
+    on(&stage.database.owner, "DROP TRIGGER away ON fleet.tasks").await;
+    let done = stage
+        .submitted(&lease, "$join", vec![add("$patient")])
+        .await;
+    assert_eq!(done.receipts[0].outcome, Outcome::Done);
+}
+
+#[tokio::test]
+async fn what_no_register_holds_is_answered_all_the_same() {
+    let stage = Stage::new().await;
+    let lease = stage.bot().await;
+    let mut envelope = add("$nul");
+    let problem = Problem::new(Code::Malformed, "\"\u{0}\" is no command");
+    envelope.body = Body::Refused(problem);
+    let done = stage.submitted(&lease, "$join", vec![envelope]).await;
+    assert_eq!(done.receipts[0].outcome, Outcome::Refused);
+    assert_eq!(done.outbox.len(), 1);
+}
+
+#[tokio::test]
+async fn an_event_from_the_future_does_not_move_the_mark_there() {
+    let stage = Stage::new().await;
+    let lease = stage.bot().await;
+    let mut body = batch(&lease, "$join", vec![add("$future")]);
+    body.mark.read_up_to = Timestamp::from_millis(NOON + 1_000_000_000_000);
+    let _: Submitted = read(stage.post(path::SUBMIT, &body).await).await;
+    let ahead = "SELECT count(*) FROM fleet.rooms WHERE read_up_to > now()";
+    assert_eq!(stage.database.count(ahead).await, 0);
 }

@@ -66,6 +66,8 @@ pub struct Desk {
     pub base: String,
     pub client: reqwest::Client,
     tokens: BTreeMap<String, String>,
+    /// What each account registered as, which its later calls name.
+    lives: Mutex<BTreeMap<String, Value>>,
     _stop: DropGuard,
     _folder: tempfile::TempDir,
 }
@@ -168,6 +170,7 @@ impl Desk {
             base,
             client: reqwest::Client::new(),
             tokens,
+            lives: Mutex::default(),
             _stop: stop.drop_guard(),
             _folder: folder,
         }
@@ -197,13 +200,40 @@ impl Desk {
         if let Some((task, epoch)) = lease {
             body["lease"] = json!({ "task": task, "epoch": epoch });
         }
+        let life = self
+            .lives
+            .lock()
+            .expect("the lives")
+            .get(&user_id(who))
+            .cloned();
+        if let Some(life) = life.filter(|_| verb != "agent.register") {
+            body["agent"] = life;
+        }
+        self.call(who, body).await
+    }
+
+    /// A command as it stands.
+    pub async fn call(&self, who: &str, body: Value) -> Result<Reply, Problem> {
         let response = self.post(who, "/v1/commands", body).await;
         if !response.status().is_success() {
             return Err(response.json().await.expect("a problem document"));
         }
         let receipt: Receipt = response.json().await.expect("a receipt");
         match (receipt.reply, receipt.problem) {
-            (Some(reply), None) => Ok(reply),
+            (Some(reply), None) => {
+                if let Reply::Agent(agent) = &reply {
+                    let AgentView {
+                        name,
+                        host,
+                        incarnation,
+                        ..
+                    } = &agent.now;
+                    let life = json!({ "name": name, "host": host, "incarnation": incarnation });
+                    let mut lives = self.lives.lock().expect("the lives");
+                    lives.insert(agent.now.user.to_string(), life);
+                }
+                Ok(reply)
+            }
             (None, Some(problem)) => Err(problem),
             both => panic!("a receipt with {both:?}"),
         }

@@ -86,6 +86,7 @@ async fn tell(exec: &mut Exec<'_>, proposal: &read::Proposal) -> Result<(), Stop
         post: Post::Message(message),
         relation: None,
         subject: about,
+        is_detail: false,
     });
     let pin = Relation::Pins(Target::Row(proposal.card));
     exec.post(

@@ -43,7 +43,10 @@ pub(crate) async fn add(exec: &mut Exec<'_>, args: &verbs::Add) -> Result<Reply,
     }
     for on in &args.depends_on {
         let on = exec.resolve(*on).await?;
-        insert_dependency(exec, row.id, on).await?;
+        if !insert_dependency(exec, row.id, on).await? {
+            // Named twice, or not there: a full id has not been looked up yet.
+            row::load(exec, on).await?;
+        }
     }
     write::answer(exec, row.id, "added", Vec::new()).await
 }

@@ -324,5 +324,7 @@ async fn claimed(exec: &mut Exec<'_>, row: Row, notes: Vec<String>) -> Result<Re
         ..row
     };
     write::event(exec, &row, "task.started", None).await?;
+    let what = format!("is claimed by {}", write::by(exec));
+    write::remark(exec, &row, &what, None);
     write::answer(exec, row.id, "claimed", notes).await
 }

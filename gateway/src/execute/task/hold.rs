@@ -37,6 +37,7 @@ pub(crate) async fn progress(exec: &mut Exec<'_>, args: &verbs::Progress) -> Res
         (None, note) => note.map(str::to_owned),
     };
     write::event(exec, &row, "task.progress", said.as_deref()).await?;
+    write::remark(exec, &row, "progresses", said.as_deref());
     write::answer(exec, row.id, "updated", Vec::new()).await
 }
 

@@ -4,14 +4,13 @@ use fleet_protocol::document::{bold, text};
 use fleet_protocol::outbox::{Attention, Message};
 use fleet_protocol::problem::Code;
 use fleet_protocol::reply::{Changed, Reply};
-use fleet_protocol::scalar::UserId;
 use fleet_protocol::verbs::task::TaskStatus;
 use fleet_protocol::{Document, Problem};
 use uuid::Uuid;
 
 use super::super::{Exec, Room, Stop, Subject, notice};
 use super::row::{self, Row};
-use crate::db;
+use crate::{db, incident};
 
 /// Refuses a write that names another lease than the one in force (doctrine 11). An agent must name
 /// its lease; a person need not.
@@ -176,36 +175,34 @@ pub(super) async fn tell(
     attention: Attention,
     note: Option<&str>,
 ) -> Result<(), Stop> {
+    let mentions = if attention == Attention::Loud {
+        incident::operators(exec.tx, exec.tenant).await?
+    } else {
+        Vec::new()
+    };
+    let message = Message {
+        mentions,
+        ..said(row, what, attention, note)
+    };
+    let about = Some((Subject::Task, row.id));
+    exec.say(Room::Key("tasks"), message, None, about);
+    Ok(())
+}
+
+/// Says it where the room `tasks` is verbose.
+pub(super) fn remark(exec: &mut Exec<'_>, row: &Row, what: &str, note: Option<&str>) {
+    let message = said(row, what, Attention::Quiet, note);
+    exec.remark(Room::Key("tasks"), message, (Subject::Task, row.id));
+}
+
+fn said(row: &Row, what: &str, attention: Attention, note: Option<&str>) -> Message {
     let mut document =
         Document::new().paragraph([bold(row.short()), text(format!(" {} {what}", row.title))]);
     if let Some(note) = note {
         document = document.paragraph([text(note)]);
     }
-    let mentions = if attention == Attention::Loud {
-        operators(exec).await?
-    } else {
-        Vec::new()
-    };
-    let twin = serde_json::json!({ "task": row.short(), "what": what });
-    exec.say(
-        Room::Key("tasks"),
-        Message {
-            mentions,
-            twin,
-            ..notice(attention, document)
-        },
-        None,
-        Some((Subject::Task, row.id)),
-    );
-    Ok(())
-}
-
-async fn operators(exec: &mut Exec<'_>) -> Result<Vec<UserId>, Stop> {
-    let users = sqlx::query_scalar!(
-        "SELECT DISTINCT user_id FROM fleet.grants WHERE tenant_id = $1 AND role = 'operator' AND room_key IS NULL ORDER BY user_id LIMIT 10",
-        exec.tenant.as_str()
-    )
-    .fetch_all(&mut *exec.tx)
-    .await?;
-    Ok(users.into_iter().filter_map(|u| u.parse().ok()).collect())
+    Message {
+        twin: serde_json::json!({ "task": row.short(), "what": what }),
+        ..notice(attention, document)
+    }
 }
