@@ -1,6 +1,6 @@
 //! The one answer that an event gets in its room.
 
-use fleet_protocol::envelope::{Body, Envelope, Receipt};
+use fleet_protocol::envelope::{BallotInput, Body, Envelope, Receipt};
 use fleet_protocol::event::{ReceiptContent, VERSION};
 use fleet_protocol::outbox::{Attention, Message, Post, Relation, Target};
 use fleet_protocol::{Document, Reader};
@@ -18,7 +18,7 @@ pub(crate) fn to(
     reader: &Reader<'_>,
     id: Uuid,
 ) -> Option<NewRow> {
-    let event = Target::Event(envelope.key.clone());
+    let event = Target::Event(shown(envelope).to_owned());
     let (post, relation) = match &envelope.body {
         Body::Event { id, .. } => (
             Post::Receipt(Box::new(content(receipt, Some(id.clone())))),
@@ -47,6 +47,21 @@ pub(crate) fn to(
         subject: ended.subject,
         is_detail: false,
     })
+}
+
+/// The event that an answer replies to, as people see it: clients show no edit, redaction or reaction as
+/// a message of its own, only what it points at.
+fn shown(envelope: &Envelope) -> &str {
+    match &envelope.body {
+        Body::Edit { target }
+        | Body::Redaction { target }
+        | Body::Ballot {
+            target,
+            via: BallotInput::Reaction,
+            ..
+        } => target,
+        _ => &envelope.key,
+    }
 }
 
 fn content(receipt: &Receipt, id: Option<String>) -> ReceiptContent {
@@ -93,7 +108,7 @@ pub(crate) fn note(envelope: &Envelope, document: Document, id: Uuid) -> NewRow 
             twin: json!({}),
         }),
         relation: Some(Relation::Reply {
-            to: Target::Event(envelope.key.clone()),
+            to: Target::Event(shown(envelope).to_owned()),
             thread_root,
         }),
         subject: None,

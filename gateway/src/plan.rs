@@ -6,7 +6,11 @@ pub(crate) const ROOMS: &[(&str, &str, &str)] = &[
     ("ops", "Operations", "Incidents and what needs an operator"),
     ("board", "Board", "Proposals, votes and decisions"),
     ("budget", "Budget", "Limits, spend and alerts"),
-    ("tasks", "Tasks", "Work: added, claimed, done"),
+    (
+        "tasks",
+        "Tasks",
+        "Work that is done, failed or needs somebody",
+    ),
 ];
 
 /// Key of the space that holds them.

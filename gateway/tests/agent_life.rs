@@ -210,6 +210,23 @@ async fn a_silent_agent_is_seen_and_a_retired_one_holds_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_person_does_not_become_an_agent_by_mistake() {
+    let desk = Desk::open().await;
+    for person in ["ana", "mia"] {
+        let refused = desk
+            .run(person, "agent.register", as_code("code-1"))
+            .await
+            .expect_err("a person");
+        assert_eq!(refused.code, Code::Invalid);
+        let remedy = refused.remedy.expect("a way out");
+        let line = remedy.split_once('!').expect("a line").1;
+        assert!(fleet_protocol::chat::parse(line).is_ok(), "{line}");
+    }
+    desk.ok("ana", "task.add", json!({ "title": "Ana still commands" }))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_former_self_cannot_act_by_leaving_out_who_it_is() {
     let desk = Desk::open().await;
     let former = desk.register("a1", "code-1", "code").await.incarnation;

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 
 mod render;
 
+pub(crate) use render::advice;
+
 /// A refusal or failure. Over HTTP it is an RFC 9457 problem document; in a room it is rendered
 /// with the caret under the wrong word.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

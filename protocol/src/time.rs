@@ -81,7 +81,7 @@ pub enum Moment {
 pub enum MomentError {
     /// Not a time in any accepted form.
     #[error(
-        "is not a time; write 2026-11-30T09:00+01:00, 2026-11-30T09:00 (the fleet's zone) or +3h"
+        "is not a time; write 2026-11-30T09:00+01:00, 2026-11-30T09:00 (the fleet's zone) +3h or +7d"
     )]
     Unreadable,
     /// The wall clock shows this reading twice or never on that day.
@@ -126,7 +126,10 @@ impl FromStr for Moment {
 
     fn from_str(text: &str) -> Result<Self, MomentError> {
         if let Some(span) = text.strip_prefix('+') {
-            let duration: SignedDuration = span.parse().map_err(|_| MomentError::Unreadable)?;
+            let duration = match span.parse::<Length>() {
+                Ok(length) => SignedDuration::from_secs(length.seconds().into()),
+                Err(NotALength) => span.parse().map_err(|_| MomentError::Unreadable)?,
+            };
             return if duration.is_negative() {
                 Err(MomentError::Unreadable)
             } else {
@@ -181,12 +184,12 @@ impl JsonSchema for Moment {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "description": "an instant: 2026-11-30T09:00+01:00, a local time 2026-11-30T09:00, or +3h from now"
+            "description": "an instant: 2026-11-30T09:00+01:00, a local time 2026-11-30T09:00, or +3h or +7d from now"
         })
     }
 }
 
-/// A length of time in whole seconds, typed as `90s`, `15m`, `5h`, `7d`.
+/// A length of time in whole seconds, typed as `90s`, `15m`, `5h`, `7d`, `2w`; a day has 24 hours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Length {
@@ -195,7 +198,7 @@ pub struct Length {
 
 /// The text is no length of time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("is not a length of time; write it like 90s, 15m, 5h or 7d")]
+#[error("is not a length of time; write it like 90s, 15m, 5h, 7d or 2w")]
 pub struct NotALength;
 
 impl Length {
@@ -220,6 +223,7 @@ impl FromStr for Length {
             'm' => 60,
             'h' => 3_600,
             'd' => 86_400,
+            'w' => 604_800,
             _ => return Err(NotALength),
         };
         let digits = text.strip_suffix(unit).ok_or(NotALength)?;
@@ -266,6 +270,6 @@ impl JsonSchema for Length {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": "^[0-9]+[smhd]$" })
+        json_schema!({ "type": "string", "pattern": "^[0-9]+[smhdw]$" })
     }
 }

@@ -146,3 +146,43 @@ fn help_is_complete() {
         .collect();
     insta::assert_snapshot!("help", texts.join("\n\n================\n\n"));
 }
+
+/// Words that the reader replaces by their own.
+const BLANKS: &[(&str, &str)] = &[("HOST", "h1"), ("SERVER", "example.org")];
+
+/// The pieces of a document that are set so that they can be copied.
+fn codes(json: &Value, found: &mut Vec<String>) {
+    match json {
+        Value::Object(map) => {
+            found.extend(map.get("code").and_then(Value::as_str).map(str::to_owned));
+            map.values().for_each(|v| codes(v, found));
+        }
+        Value::Array(all) => all.iter().for_each(|v| codes(v, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_line_that_an_answer_proposes_is_a_command() {
+    let zone = TimeZone::UTC;
+    let now = Timestamp("2026-11-27T08:00:00Z".parse().unwrap());
+    let reader = Reader { now, zone: &zone };
+    let all: Vec<Reply> = serde_json::from_value(replies()).unwrap();
+    let mut proposed = Vec::new();
+    for reply in all.iter().filter(|r| !matches!(r, Reply::Help(_))) {
+        let document = serde_json::to_value(reply.document(&reader)).unwrap();
+        codes(&document, &mut proposed);
+    }
+    let lines: Vec<_> = proposed.iter().filter(|c| c.starts_with('!')).collect();
+    assert!(lines.len() > 5, "{lines:?}");
+    for line in lines {
+        let typed = BLANKS
+            .iter()
+            .fold(line.clone(), |line, (blank, own)| line.replace(blank, own));
+        assert!(
+            chat::parse(&typed).is_ok(),
+            "{line}: {:?}",
+            chat::parse(&typed)
+        );
+    }
+}

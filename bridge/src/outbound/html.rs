@@ -54,6 +54,13 @@ impl Tag {
     }
 }
 
+impl Tag {
+    /// Whether text behind it stands apart from the text in it.
+    const fn is_block(self) -> bool {
+        !matches!(self, Self::Code | Self::Bold | Self::Italic)
+    }
+}
+
 impl Html {
     /// A document as HTML.
     pub fn of(document: &Document) -> Self {
@@ -63,7 +70,8 @@ impl Html {
     }
 
     /// The HTML as text.
-    pub fn into_string(self) -> String {
+    pub fn into_string(mut self) -> String {
+        self.0.truncate(self.0.trim_end().len());
         self.0
     }
 
@@ -71,6 +79,10 @@ impl Html {
         self.0.extend(["<", tag.name(), ">"]);
         fill(self);
         self.0.extend(["</", tag.name(), ">"]);
+        if tag.is_block() {
+            // Nobody sees it in the message; previews, which leave the tags out, need it between words.
+            self.0.push('\n');
+        }
     }
 
     /// Text, escaped.

@@ -85,7 +85,7 @@ fn overview() -> HelpView {
         usage: None,
         groups: vec![section("Anywhere", flat), families],
         notes: Vec::new(),
-        more: Some(format!("{PREFIX}help task or {PREFIX}help task add")),
+        more: Some(format!("{PREFIX}help task add")),
     }
 }
 
@@ -144,8 +144,8 @@ fn explain(verb: &Verb) -> HelpView {
     }
 }
 
-/// How a verb is typed: `!task add TITLE [--brief BRIEF] ...`.
-pub(crate) fn usage(verb: &Verb) -> String {
+/// How a verb is typed, on a phone's width: `!task add TITLE [options]`; the list below names them.
+fn usage(verb: &Verb) -> String {
     let leaf = read::leaf(verb);
     let bracket = |arg: &Arg| {
         let repeats = if matches!(arg.get_action(), clap::ArgAction::Append) && !arg.is_positional()
@@ -161,15 +161,18 @@ pub(crate) fn usage(verb: &Verb) -> String {
         }
     };
     let positionals = leaf.get_positionals().map(bracket);
-    let required = leaf
-        .get_arguments()
-        .filter(|a| !a.is_positional() && a.is_required_set())
-        .map(bracket);
-    let others = leaf
-        .get_arguments()
-        .filter(|a| !a.is_positional() && !a.is_required_set())
-        .map(bracket);
-    let words: Vec<String> = positionals.chain(required).chain(others).collect();
+    let options = |required: bool| {
+        leaf.get_arguments()
+            .filter(move |a| !a.is_positional() && a.is_required_set() == required)
+            .map(bracket)
+    };
+    let words: Vec<String> = positionals
+        .chain(options(true))
+        .chain(match options(false).count() {
+            0 | 1 => options(false).collect(),
+            _ => vec!["[options]".to_owned()],
+        })
+        .collect();
     format!(
         "{PREFIX}{} {}",
         verb.name.replace('.', " "),

@@ -34,7 +34,7 @@ impl Problem {
 }
 
 /// What to do; a command at its end is set so that it can be copied.
-fn advice(remedy: &str) -> Vec<Span> {
+pub(crate) fn advice(remedy: &str) -> Vec<Span> {
     match remedy.rsplit_once(": !") {
         Some((lead, command)) => vec![text(format!("→ {lead}: ")), code(format!("!{command}"))],
         None => vec![text(format!("→ {remedy}"))],

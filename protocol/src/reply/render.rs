@@ -13,6 +13,7 @@ use super::{
     Reply, StatusView, WhoAmIView,
 };
 use crate::document::{Document, Span, bold, code, number, text};
+use crate::problem::advice;
 use crate::time::Reader;
 
 impl Reply {
@@ -105,15 +106,11 @@ fn who_am_i(view: &WhoAmIView) -> Document {
 
 fn status(view: &StatusView, reader: &Reader<'_>) -> Document {
     let state = if view.pause.paused {
-        ("⏸ ", " is paused")
+        "⏸ The fleet is paused"
     } else {
-        ("▶ ", " is running")
+        "▶ The fleet is running"
     };
-    let mut document = Document::new().paragraph([
-        text(format!("{}Fleet ", state.0)),
-        bold(&view.tenant),
-        text(state.1),
-    ]);
+    let mut document = Document::new().paragraph([bold(state)]);
     if view.pause.paused {
         document = document.paragraph(why(&view.pause, reader));
     }
@@ -125,21 +122,24 @@ fn status(view: &StatusView, reader: &Reader<'_>) -> Document {
         0 => "none open".to_owned(),
         open => format!("{} open", number(open)),
     };
-    document
-        .list([
-            vec![text(format!(
-                "Tasks: {}; ready to be claimed: {}",
-                by_status(&view.tasks),
-                number(view.ready)
-            ))],
-            vec![text(format!("Agents: {agents}"))],
-            vec![text(format!("Votes: {votes}"))],
-        ])
-        .list(view.incidents.iter().map(|i| incident(i, reader)))
-        .then(budget::windows(&view.budgets, reader))
+    document = document.list([
+        vec![text(format!(
+            "Tasks: {}; ready to be claimed: {}",
+            by_status(&view.tasks),
+            number(view.ready)
+        ))],
+        vec![text(format!("Agents: {agents}"))],
+        vec![text(format!("Votes: {votes}"))],
+    ]);
+    if !view.incidents.is_empty() {
+        document = document
+            .heading([text("Needs a look")])
+            .list(view.incidents.iter().map(|i| incident(i, reader)));
+    }
+    document.then(budget::windows(&view.budgets, reader))
 }
 
-/// An open incident: `⚠ budget.threshold since today 14:05 CET: claude weekly: 95 % spent`.
+/// An open incident: `⚠ budget threshold since today 14:05 CET: claude weekly: 95 % spent`.
 fn incident(view: &IncidentView, reader: &Reader<'_>) -> Vec<Span> {
     let since = format!(" since {}: ", reader.clock(view.since));
     // Some details name their subject themselves.
@@ -148,7 +148,8 @@ fn incident(view: &IncidentView, reader: &Reader<'_>) -> Vec<Span> {
     } else {
         format!("{}: {}", view.subject, view.detail)
     };
-    vec![text("⚠ "), bold(&view.rule), text(since), text(about)]
+    let rule = view.rule.as_str().replace(['.', '_'], " ");
+    vec![text("⚠ "), bold(rule), text(since), text(about)]
 }
 
 fn pause(view: &PauseView, reader: &Reader<'_>) -> Document {
@@ -195,15 +196,16 @@ fn check(check: &Check) -> Vec<Span> {
         CheckState::Warning => "⚠ ",
         CheckState::Broken => "❌ ",
     };
-    let remedy = check
-        .remedy
-        .as_ref()
-        .map_or_else(String::new, |r| format!(" → {r}"));
-    vec![
+    let mut spans = vec![
         text(mark),
         bold(&check.name),
-        text(format!(": {}{remedy}", check.found)),
-    ]
+        text(format!(": {}", check.found)),
+    ];
+    if let Some(remedy) = &check.remedy {
+        spans.push(text(" "));
+        spans.extend(advice(remedy));
+    }
+    spans
 }
 
 fn members(all: &[MemberView]) -> Document {

@@ -47,7 +47,9 @@ fn alone(agents: &[AgentView], role: &str, what_for: &str) -> Check {
         .filter(|a| a.role.as_str() == role)
         .map(|a| a.name.as_str())
         .collect();
-    let remedy = format!("register one: !agent register {role}-1 --role {role} --host HOST");
+    let remedy = format!(
+        "register one: !agent register {role}-1 --role {role} --host HOST --user @agent-{role}-1-HOST:SERVER"
+    );
     match names.as_slice() {
         [] => check(
             role,

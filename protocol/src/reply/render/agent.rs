@@ -10,7 +10,8 @@ const CONTEXT_CAP: u64 = 200_000;
 
 pub(super) fn agents(all: &[AgentView], reader: &Reader<'_>) -> Document {
     if all.is_empty() {
-        let how = code("!agent register code-1 --role code --host HOST");
+        let how =
+            code("!agent register code-1 --role code --host HOST --user @agent-code-1-HOST:SERVER");
         return Document::new().paragraph([text("There are no agents. To register one: "), how]);
     }
     let rows = all.iter().map(|a| {
