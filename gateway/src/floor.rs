@@ -176,15 +176,13 @@ impl Commits {
 
 #[cfg(test)]
 mod tests {
-    use fleet_local::postgres::{Source, TemporaryCluster};
+    use fleet_local::postgres::TemporaryCluster;
 
     use super::*;
 
     #[tokio::test]
     async fn what_was_written_is_counted_and_written_again_beside_the_register() {
-        let cluster = TemporaryCluster::start(Source::Auto, 10, &|_| {})
-            .await
-            .unwrap();
+        let cluster = TemporaryCluster::start(10, &|_| {}).await.unwrap();
         let owner = Secret::new(cluster.owner_url());
         let mut register = PgConnection::connect_with(&db::options(owner.reveal()).unwrap())
             .await

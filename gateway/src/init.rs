@@ -4,10 +4,10 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use fleet_protocol::scalar::Name;
-use sha2::{Digest as _, Sha256};
 use sqlx::{Connection as _, PgConnection};
 
-use crate::{Clock, Ids, InitSettings, Scope, TokenFile, db, plan};
+use crate::tokens::{self, NewToken};
+use crate::{Clock, Ids, InitSettings, TokenFile, db, plan};
 
 /// Why the register is not ready.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +35,17 @@ pub enum InitError {
     /// A token's file can be read by others.
     #[error("{0} can be read by others; chmod 600 it")]
     Open(PathBuf),
+    /// A token's file holds a token of another user, tenant or use.
+    #[error(
+        "the token in {path} {difference}; remove the file, and a new one is made \
+         (the old one stays until `fleet gateway token revoke` ends it)"
+    )]
+    OtherToken {
+        /// The file.
+        path: PathBuf,
+        /// How the token in it differs from the one wanted.
+        difference: String,
+    },
 }
 
 /// Migrates the register and makes what a tenant needs. What is there already stays; so it may run
@@ -145,42 +156,30 @@ async fn token(
             text.trim().to_owned()
         }
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            let prefix = if file.scopes == [Scope::Agent] {
-                "magt_"
-            } else {
-                "msvc_"
-            };
-            let token = format!(
-                "{prefix}{}",
-                ids.secret()
-                    .iter()
-                    .map(|b| format!("{b:02x}"))
-                    .collect::<String>()
-            );
+            let token = tokens::fresh(&file.scopes, ids);
             write(&file.path, &token).map_err(fault)?;
             token
         }
         Err(e) => return Err(fault(e)),
     };
-    if token.len() < 32 || !token.bytes().all(|b| b.is_ascii_graphic()) {
+    if !tokens::is_token(&token) {
         return Err(InitError::NoToken(file.path.clone()));
     }
-    let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
-    let scopes: Vec<String> = file.scopes.iter().map(|s| s.as_str().to_owned()).collect();
-    sqlx::query!(
-        r#"INSERT INTO fleet.tokens (tenant_id, id, sha256, name, user_id, scopes, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
-           ON CONFLICT (sha256) DO NOTHING"#,
-        tenant.as_str(),
-        ids.next(),
-        &digest[..],
-        file.name.as_str(),
-        file.user.as_ref().map(|u| u.as_str()),
-        &scopes,
-        db::time(clock.now()),
-    )
-    .execute(&mut *tx)
-    .await?;
-    Ok(())
+    let wanted = NewToken {
+        name: file.name.clone(),
+        scopes: file.scopes.clone(),
+        user: file.user.clone(),
+    };
+    if tokens::register(tx, tenant, &wanted, &token, clock, ids).await? {
+        return Ok(());
+    }
+    match tokens::difference(tx, tenant, &wanted, &token).await? {
+        None => Ok(()),
+        Some(difference) => Err(InitError::OtherToken {
+            path: file.path.clone(),
+            difference,
+        }),
+    }
 }
 
 /// Whether only the owner can read a file.

@@ -25,6 +25,7 @@ mod settings;
 mod settle;
 mod submit;
 mod sweep;
+mod tokens;
 
 pub use ambient::{Clock, Ids, SystemClock, UuidIds};
 pub use floor::{Commits, Floor};
@@ -32,3 +33,4 @@ pub use http::openapi;
 pub use init::{InitError, init};
 pub use serve::{ServeError, serve, serve_on};
 pub use settings::{InitSettings, Scope, Secret, Settings, TokenFile};
+pub use tokens::{KnownToken, NewToken, TokenError, Tokens};

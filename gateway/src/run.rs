@@ -272,7 +272,7 @@ pub(crate) fn zone(name: &str) -> Result<TimeZone, sqlx::Error> {
 mod tests {
     use super::*;
     use crate::UuidIds;
-    use fleet_local::postgres::{Source, TemporaryCluster};
+    use fleet_local::postgres::TemporaryCluster;
 
     /// Runs work on a transaction of its own that has made a row before the savepoint's work.
     async fn ended<F>(pool: &PgPool, work: F) -> (Ended, i64)
@@ -313,9 +313,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_work_that_is_done_stays_and_a_panic_is_an_outcome() {
-        let cluster = TemporaryCluster::start(Source::Auto, 10, &|_| {})
-            .await
-            .unwrap();
+        let cluster = TemporaryCluster::start(10, &|_| {}).await.unwrap();
         let pool = db::pool(&cluster.owner_url(), 2).unwrap();
         sqlx::query("CREATE TABLE made (n integer CHECK (n > 0))")
             .execute(&pool)

@@ -10,6 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
+use crate::ids::TaskRef;
 use crate::verbs::{agent, board, budget, fleet, member, mission, spend, task};
 
 /// What one verb is, apart from its arguments.
@@ -130,6 +131,24 @@ verbs! {
         BudgetStatus(budget::Status) = "budget.status",
         BoardShow(board::Show) = "board.show",
         BoardList(board::List) = "board.list",
+    }
+}
+
+impl Command {
+    /// The task on which its sender may hold a lease, so that the write must name the lease's epoch
+    /// (doctrine 11).
+    pub fn task(&self) -> Option<TaskRef> {
+        match self {
+            Self::TaskRenew(a) => Some(a.task),
+            Self::TaskProgress(a) => Some(a.task),
+            Self::TaskComplete(a) => Some(a.task),
+            Self::TaskFail(a) => Some(a.task),
+            Self::TaskBlock(a) => Some(a.task),
+            Self::TaskUnblock(a) => Some(a.task),
+            Self::TaskRelease(a) => Some(a.task),
+            Self::SpendReport(a) => Some(a.task),
+            _ => None,
+        }
     }
 }
 

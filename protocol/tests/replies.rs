@@ -133,6 +133,42 @@ fn problems_point_at_the_wrong_word() {
 }
 
 #[test]
+fn a_family_is_suggested_by_what_it_reads() {
+    let table = [
+        ("members", "!member list"),
+        ("tasks", "!task list"),
+        ("budgets", "!budget status"),
+        ("boards", "!board list"),
+        ("spends", "!help spend"),
+    ];
+    for (typed, meant) in table {
+        let problem = chat::parse(typed).unwrap_err().problem();
+        assert_eq!(problem.suggestion.as_deref(), Some(meant), "{typed}");
+        assert!(chat::parse(&meant[1..]).is_ok(), "{meant}");
+    }
+}
+
+#[test]
+fn the_books_samples_are_what_the_product_says() {
+    let room = include_str!("../../docs/src/room.md");
+    let mistake = chat::parse("task ad \"Write the release notes\"").unwrap_err();
+    let mistake = mistake.problem().document().plain();
+    assert!(room.contains(&mistake), "room.md does not show:\n{mistake}");
+    let added = replies().as_array().unwrap().iter().find_map(|r| {
+        let mut added = r.get("task").filter(|t| t["change"] == "added")?.clone();
+        added["now"]["role"] = "documentation".into();
+        serde_json::from_value(json!({ "task": added })).ok()
+    });
+    let added = read(&added.unwrap());
+    let introduction = include_str!("../../docs/src/introduction.md");
+    let first = added.lines().next().unwrap();
+    assert!(
+        introduction.contains(first),
+        "introduction.md does not show:\n{first}"
+    );
+}
+
+#[test]
 fn help_is_complete() {
     let topics = [
         vec![],

@@ -15,4 +15,5 @@ mod register;
 mod stage;
 mod stop;
 mod submit;
+mod tokens;
 mod wire;

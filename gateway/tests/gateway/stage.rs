@@ -7,7 +7,7 @@ use std::sync::{Arc, mpsc};
 use fleet_gateway::{
     Clock, InitSettings, Scope, Secret, Settings, SystemClock, TokenFile, UuidIds, init, serve_on,
 };
-use fleet_local::postgres::{Source, TemporaryCluster};
+use fleet_local::postgres::TemporaryCluster;
 use fleet_protocol::Timestamp;
 use fleet_protocol::api::{BindRoom, LeaseGrant, LeaseRequest, Outbox, path};
 use fleet_protocol::envelope::{BotLease, Envelope, Mark, Submit, Submitted};
@@ -51,11 +51,7 @@ fn template() -> &'static Template {
                 let given = std::env::var("FLEET_TEST_DATABASE_URL").ok();
                 let cluster = match &given {
                     Some(_) => None,
-                    None => Some(
-                        TemporaryCluster::start(Source::Auto, 200, &|_| {})
-                            .await
-                            .unwrap(),
-                    ),
+                    None => Some(TemporaryCluster::start(200, &|_| {}).await.unwrap()),
                 };
                 let url = given.unwrap_or_else(|| cluster.as_ref().unwrap().owner_url());
                 send.send(make(&url).await).unwrap();

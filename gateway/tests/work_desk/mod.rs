@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use fleet_gateway::{Clock, InitSettings, Scope, Secret, Settings, TokenFile, UuidIds};
-use fleet_local::postgres::{Source, TemporaryCluster};
+use fleet_local::postgres::TemporaryCluster;
 use fleet_protocol::envelope::Receipt;
 use fleet_protocol::problem::Code;
 use fleet_protocol::reply::{AgentView, Changed, TaskView};
@@ -100,7 +100,7 @@ impl Desk {
     pub async fn bare() -> Self {
         let cluster = CLUSTER
             .get_or_init(|| async {
-                TemporaryCluster::start(Source::Auto, 400, &|_| {})
+                TemporaryCluster::start(400, &|_| {})
                     .await
                     .expect("a throw-away PostgreSQL")
             })

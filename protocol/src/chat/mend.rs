@@ -62,7 +62,26 @@ pub(super) fn command(words: &[Word], index: usize, group: Option<&str>) -> Opti
     }
     let best = nearest(&typed, candidates.into_iter())?;
     best.clone_into(&mut meant[index]);
+    if group.is_none() && words.len() == 1 && language::is_group(&meant[index]) {
+        // A family alone does nothing: what it reads, or else its help.
+        match reading(&meant[index]) {
+            Some(leaf) => meant.push(leaf.to_owned()),
+            None => meant.insert(index, "help".to_owned()),
+        }
+    }
     Some(meant)
+}
+
+/// The verb of a family that reads and needs no argument: `list`, `status`.
+fn reading(group: &str) -> Option<&'static str> {
+    language::verbs()
+        .filter(|v| !v.writes)
+        .filter(|v| {
+            let words: [&str; 0] = [];
+            read::leaf(v).try_get_matches_from(words).is_ok()
+        })
+        .filter_map(|v| v.name.split_once('.'))
+        .find_map(|(of, leaf)| (of == group).then_some(leaf))
 }
 
 /// The words behind a verb with the wrong one, at `at`, mended.
