@@ -134,7 +134,7 @@ async fn a_deadline_names_what_did_not_come() {
         .await;
     let mut follow = Follow::start(matrix).await.unwrap();
     let error = follow
-        .until("an answer", Duration::from_millis(50), |_| true)
+        .until("an answer", Duration::ZERO, |_| true)
         .await
         .unwrap_err();
     assert!(
@@ -207,12 +207,8 @@ fn receipt(sender: &str, id: &str, outcome: Outcome, error: Option<Problem>) -> 
 async fn commands(server: &MockServer, matrix: Matrix, told: &[Value]) -> Commands {
     first_sync(server, &[event("$1", "old")]).await;
     later_sync(server, "s1", batch("s2", false, told)).await;
-    later_sync(
-        server,
-        "s2",
-        ResponseTemplate::new(200).set_body_json(json!({ "next_batch": "s2" })),
-    )
-    .await;
+    let end = ResponseTemplate::new(403).set_body_json(json!({ "errcode": "M_FORBIDDEN" }));
+    later_sync(server, "s2", end).await;
     Mock::given(method("PUT"))
         .respond_with(ResponseTemplate::new(200).set_body_json(json!({ "event_id": "$command" })))
         .mount(server)
@@ -228,7 +224,7 @@ async fn commands(server: &MockServer, matrix: Matrix, told: &[Value]) -> Comman
         ROOM.into(),
         "@fleet:example.org".into(),
         agent,
-        Duration::from_millis(300),
+        Duration::from_secs(60),
     )
 }
 
@@ -261,7 +257,7 @@ async fn the_receipt_of_the_fleet_answers_and_a_forged_one_does_not() {
 }
 
 #[tokio::test]
-async fn without_a_receipt_of_the_fleet_there_is_no_answer() {
+async fn a_forged_receipt_is_passed_by() {
     let (server, matrix) = server().await;
     let told = [receipt("@mallory:example.org", "k", Outcome::Done, None)];
     let error = commands(&server, matrix, &told)
@@ -269,8 +265,10 @@ async fn without_a_receipt_of_the_fleet_there_is_no_answer() {
         .send("k", whoami(), None)
         .await
         .unwrap_err();
-    assert!(
-        matches!(error, CommandError::Matrix(MatrixError::Deadline { .. })),
-        "{error:?}"
+    // It looked on, to a sync that ends the story.
+    let ended = matches!(
+        &error,
+        CommandError::Matrix(MatrixError::Refused { status: 403, .. })
     );
+    assert!(ended, "{error:?}");
 }

@@ -28,8 +28,6 @@ pub struct Settings {
     pub registration_secret: Secret,
     /// Cheap password hashes: for tests only.
     pub fast_hashing: bool,
-    /// Appservice registration files (Synapse only: Conduit takes them in its admin room).
-    pub appservices: Vec<PathBuf>,
 }
 
 impl Settings {
@@ -93,7 +91,6 @@ pub(crate) fn example() -> Settings {
         data: PathBuf::from("/srv/fleet/homeserver"),
         registration_secret: Secret::new("open sesame"),
         fast_hashing: false,
-        appservices: Vec::new(),
     }
 }
 

@@ -1,10 +1,9 @@
 //! The homeserver as a process: configuration of Synapse and Conduit, a private Python
-//! environment for Synapse, start and stop, accounts, appservice registration files, health.
+//! environment for Synapse, start and stop, accounts, health.
 //!
 //! Rooms, and everything the fleet says in them, are not known here.
 
 pub mod accounts;
-pub mod appservice;
 pub mod child;
 pub mod config;
 pub mod health;

@@ -49,7 +49,6 @@ async fn accounts_messages_and_a_restart() {
             data: folder.path().join("homeserver"),
             registration_secret: secret.clone(),
             fast_hashing: true,
-            appservices: Vec::new(),
         },
         software: Software::Synapse,
         log: folder.path().join("homeserver.log"),

@@ -233,7 +233,6 @@ async fn start_homeserver(
             data: folder.homeserver(),
             registration_secret: folder.secret("homeserver-registration")?,
             fast_hashing: *fast_hashing,
-            appservices: Vec::new(),
         },
         software: software.clone(),
         log: folder.log(HOMESERVER),

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use fleet_homeserver::child::{ChildSpec, Signal};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
 
 use keeper::{Keeper, Order, Wish};
@@ -209,6 +210,29 @@ impl Supervisor {
         }
     }
 
+    /// Waits until a child is given up, and tells why; `None` when all children were stopped.
+    pub async fn given_up(&self) -> Option<SupervisorError> {
+        let mut watched = JoinSet::new();
+        for (name, mut state) in self.states() {
+            watched.spawn(async move {
+                let failed = |state: &State| matches!(state, State::Failed { .. });
+                match &*state.wait_for(failed).await.ok()? {
+                    State::Failed { why } => Some(SupervisorError::Failed {
+                        name,
+                        why: why.clone(),
+                    }),
+                    _ => None,
+                }
+            });
+        }
+        while let Some(ended) = watched.join_next().await {
+            if let Ok(Some(error)) = ended {
+                return Some(error);
+            }
+        }
+        None
+    }
+
     /// SIGKILL, as a crash would be: returns when the process is dead and its restart is on its
     /// way ([`Supervisor::ready`] waits for that).
     ///
@@ -259,6 +283,12 @@ impl Supervisor {
         }
         self.keepers.close();
         self.keepers.wait().await;
+    }
+
+    fn states(&self) -> Vec<(String, watch::Receiver<State>)> {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let states = entries.iter().map(|e| (e.name.clone(), e.state.clone()));
+        states.collect()
     }
 
     fn entry(

@@ -183,9 +183,7 @@ async fn a_data_folder_in_a_closed_home_has_its_cluster_where_postgres_can_go() 
 
 #[tokio::test]
 async fn a_throw_away_cluster_leaves_no_folder() {
-    let cluster = TemporaryCluster::start(Source::Auto, 20, QUIET)
-        .await
-        .unwrap();
+    let cluster = TemporaryCluster::start(20, QUIET).await.unwrap();
     assert_eq!(sql(&cluster.owner_url(), "SHOW fsync"), "off");
     let data = sql(&cluster.owner_url(), "SHOW data_directory");
     let folder = Path::new(&data).parent().unwrap().to_owned();

@@ -37,7 +37,7 @@ fn settings(folder: PathBuf) -> StackSettings {
     }
     StackSettings {
         folder,
-        database: Database::Embedded(Source::Auto),
+        database: Database::Embedded(Source::of_tests().unwrap()),
         homeserver,
         throwaway: true,
     }

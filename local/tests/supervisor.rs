@@ -101,6 +101,24 @@ async fn a_killed_child_is_started_again() {
 }
 
 #[tokio::test]
+async fn whoever_watches_is_told_what_was_given_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let supervisor = Supervisor::new();
+    let sound = sleeper(folder.path());
+    supervisor.start("sound", sound, quick()).await.unwrap();
+    let mut broken = Shell::new(folder.path(), "echo out of luck; exit 3");
+    broken.ready = Some(folder.path().join("never"));
+    supervisor.add("broken", Arc::new(broken), quick()).unwrap();
+    let Some(SupervisorError::Failed { name, why }) = supervisor.given_up().await else {
+        unreachable!("a child that always ends is given up");
+    };
+    assert_eq!(name, "broken");
+    assert!(why.contains("out of luck"), "{why}");
+    supervisor.shutdown().await;
+    assert!(supervisor.given_up().await.is_none());
+}
+
+#[tokio::test]
 async fn many_kills_are_no_reason_to_give_up() {
     let folder = tempfile::tempdir().unwrap();
     let supervisor = Supervisor::new();

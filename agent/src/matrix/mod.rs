@@ -234,6 +234,18 @@ impl Matrix {
             .map(|r| r.room_id)
     }
 
+    /// Invites a user to a room.
+    ///
+    /// # Errors
+    /// [`MatrixError`].
+    pub async fn invite(&self, room: &str, user: &str) -> Result<(), MatrixError> {
+        let body = json!({ "user_id": user });
+        self.http
+            .call::<Value>(Method::POST, "", &["rooms", room, "invite"], Some(&body))
+            .await
+            .map(drop)
+    }
+
     /// Makes a private room with the account as its creator and invites others to it. A lost answer
     /// may leave a second room behind.
     ///

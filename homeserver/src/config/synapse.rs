@@ -79,7 +79,6 @@ fn identity(settings: &Settings) -> Result<BTreeMap<&'static str, Value>, Config
         ("form_secret", json!(settings.derived("synapse form")?)),
         ("enable_registration", json!(true)),
         ("registration_requires_token", json!(true)),
-        ("app_service_config_files", json!(settings.appservices)),
         (
             "listeners",
             json!([{

@@ -37,6 +37,29 @@ pub enum Source {
     Wheel,
 }
 
+impl Source {
+    /// What the tests of every crate run on: `FLEET_TEST_POSTGRES`, which is `system` or `wheel`;
+    /// unset, what the product would choose.
+    ///
+    /// # Errors
+    /// [`PostgresError::NoSource`] for any other word: a test on another server than the one that
+    /// was asked for proves nothing.
+    pub fn of_tests() -> Result<Self, PostgresError> {
+        match std::env::var("FLEET_TEST_POSTGRES") {
+            Ok(word) => Self::from_word(&word),
+            Err(_) => Ok(Self::Auto),
+        }
+    }
+
+    fn from_word(word: &str) -> Result<Self, PostgresError> {
+        match word {
+            "system" => Ok(Self::System),
+            "wheel" => Ok(Self::Wheel),
+            other => Err(PostgresError::NoSource(other.to_owned())),
+        }
+    }
+}
+
 /// A folder of programs of one major version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Binaries {
@@ -164,6 +187,14 @@ fn major_version(text: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_test_never_runs_on_another_server_than_the_one_asked_for() {
+        assert_eq!(Source::from_word("system").unwrap(), Source::System);
+        assert_eq!(Source::from_word("wheel").unwrap(), Source::Wheel);
+        let error = Source::from_word("15").unwrap_err();
+        assert!(error.to_string().contains("`15`"), "{error}");
+    }
 
     #[test]
     fn versions_are_read_as_postgres_prints_them() {

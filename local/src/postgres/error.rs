@@ -16,6 +16,9 @@ pub enum PostgresError {
         "no PostgreSQL {OLDEST} or later under /usr/lib/postgresql; `apt install postgresql`, or use the wheel"
     )]
     NotInstalled,
+    /// A wish of the tests that nothing fulfils.
+    #[error("FLEET_TEST_POSTGRES is `{0}`; it may be `system` or `wheel`")]
+    NoSource(String),
     /// The folder does not hold a server.
     #[error("no usable PostgreSQL in {folder}: {detail}")]
     Unusable {

@@ -26,15 +26,15 @@ pub struct TemporaryCluster {
 }
 
 impl TemporaryCluster {
-    /// Starts one with room for `max_connections`.
+    /// Starts one with room for `max_connections`, of the programs that [`Source::of_tests`] names.
     ///
     /// # Errors
     /// [`PostgresError`].
     pub async fn start(
-        source: Source,
         max_connections: u16,
         progress: Progress<'_>,
     ) -> Result<Self, PostgresError> {
+        let source = Source::of_tests()?;
         let root = std::env::temp_dir();
         let io = |source| PostgresError::Io {
             action: "make a folder in",
