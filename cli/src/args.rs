@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand as _};
 use fleet_protocol::language;
-use fleet_protocol::scalar::Name;
+use fleet_protocol::scalar::{Name, UserId};
 use url::Url;
 
 use crate::exit::Exit;
@@ -25,6 +25,50 @@ pub struct Global {
     /// Room, by key, in which the command counts (default: the lobby)
     #[arg(long, global = true, value_name = "KEY", hide_short_help = true)]
     pub in_room: Option<Name>,
+    /// Speak as this agent: its name and machine, for example code-1@worker-a
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME@HOST",
+        env = "FLEET_AGENT",
+        hide_short_help = true
+    )]
+    pub agent: Option<AgentAddress>,
+    /// The agent's incarnation, as `agent register` answered (default: 0, not registered yet)
+    #[arg(
+        long,
+        global = true,
+        value_name = "N",
+        env = "FLEET_INCARNATION",
+        hide_short_help = true
+    )]
+    pub incarnation: Option<u64>,
+    /// Epoch of the agent's lease on the task that the command names, as `task claim` answered
+    #[arg(long, global = true, value_name = "N", hide_short_help = true)]
+    pub epoch: Option<u64>,
+}
+
+/// An agent's name and the machine it runs on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentAddress {
+    /// Its name.
+    pub name: Name,
+    /// The machine.
+    pub host: Name,
+}
+
+impl std::str::FromStr for AgentAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, host) = text
+            .split_once('@')
+            .ok_or("is no agent; write it like code-1@worker-a")?;
+        Ok(Self {
+            name: name.parse().map_err(|e| format!("name {e}"))?,
+            host: host.parse().map_err(|e| format!("host {e}"))?,
+        })
+    }
 }
 
 /// What operates the fleet.
@@ -162,6 +206,48 @@ pub struct Gateway {
 pub enum GatewayAction {
     /// Migrate the register, make the tenant, its first operator and the services' tokens
     Init,
+    /// Make, list and revoke tokens
+    #[command(subcommand)]
+    Token(TokenAction),
+}
+
+/// What `fleet gateway token` does.
+#[derive(Debug, Clone, clap::Subcommand)]
+pub enum TokenAction {
+    /// Make a token; it is shown once, or written into a file
+    New {
+        /// Its name, unique among the tokens in use
+        name: Name,
+        /// What it may be used for
+        #[arg(long, value_enum, default_value = "agent")]
+        scope: TokenScope,
+        /// The Matrix user for whom it acts, whose grants then decide; an agent's token needs one
+        #[arg(long, value_name = "USER")]
+        user: Option<UserId>,
+        /// Write it into this new file (mode 0600) and do not show it
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// List tokens, revoked ones too; what they are is nowhere stored
+    List,
+    /// Revoke what has a name, or an id; a running gateway forgets it within seconds
+    Revoke {
+        /// Name or id
+        which: String,
+    },
+}
+
+/// What a token may be used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum TokenScope {
+    /// Calls in the name of an agent
+    Agent,
+    /// Calls in the name of a person, and metrics
+    Operator,
+    /// Metrics
+    Metrics,
+    /// Submitting events and sending what the outbox holds
+    Bot,
 }
 
 /// `fleet config`.
@@ -189,6 +275,10 @@ pub struct Doctor {
     /// Data folder of `fleet up`, whose configuration is used
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// File (mode 0600) with a Matrix access token: a command is typed in a room by that account.
+    /// Without it the operator's account is used if operator.password_file is set
+    #[arg(long, value_name = "FILE")]
+    pub access_token_file: Option<PathBuf>,
 }
 
 /// The whole command line.

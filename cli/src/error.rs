@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use fleet_agent::matrix::MatrixError;
 use fleet_client::ClientError;
+use fleet_gateway::TokenError;
 use fleet_homeserver::accounts::AccountError;
 use fleet_homeserver::health::HealthError;
 use fleet_protocol::Problem;
@@ -23,6 +24,9 @@ pub enum CliError {
     /// The fleet refused.
     #[error("{} ({})", .0.detail, .0.code.as_str())]
     Refused(Box<Problem>),
+    /// Tokens in the register.
+    #[error(transparent)]
+    Token(#[from] TokenError),
     /// Matrix.
     #[error(transparent)]
     Matrix(#[from] MatrixError),
@@ -93,9 +97,11 @@ impl CliError {
             Self::Client(ClientError::Problem { status, .. }) if *status < 500 => Exit::Refused,
             Self::Matrix(MatrixError::Unreachable { .. })
             | Self::Account(AccountError::Transport { .. }) => Exit::Unreachable,
-            Self::Refused(_) | Self::Account(_) | Self::Matrix(MatrixError::Refused { .. }) => {
-                Exit::Refused
-            }
+            Self::Token(TokenError::Database(_)) => Exit::Unreachable,
+            Self::Refused(_)
+            | Self::Token(_)
+            | Self::Account(_)
+            | Self::Matrix(MatrixError::Refused { .. }) => Exit::Refused,
             Self::Missed(_) => Exit::Missed,
             Self::Usage(_) => Exit::Usage,
             Self::Output(_) => Exit::Done,

@@ -29,6 +29,8 @@ pub enum Exit {
     Register,
     /// `doctor`: the agents.
     Agents,
+    /// `doctor`: nothing is broken, but something could not be looked at.
+    Unknown,
 }
 
 impl Exit {
@@ -56,6 +58,10 @@ impl Exit {
         (Self::Gateway, "doctor: the gateway"),
         (Self::Register, "doctor: the register"),
         (Self::Agents, "doctor: the agents"),
+        (
+            Self::Unknown,
+            "doctor: nothing is broken, but something could not be looked at",
+        ),
     ];
 
     /// The process's exit code.
@@ -74,6 +80,7 @@ impl Exit {
             Self::Gateway => 13,
             Self::Register => 14,
             Self::Agents => 15,
+            Self::Unknown => 16,
         }
     }
 }

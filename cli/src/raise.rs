@@ -1,21 +1,26 @@
 //! Raising a whole fleet on this machine, for `fleet up`, `demo` and `bench`: database and homeserver,
 //! the operator's account, the register, then gateway and bot as processes of their own.
 
+mod operator;
+mod settle;
+
 use std::ffi::OsStr;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use fleet_homeserver::Secret;
-use fleet_homeserver::accounts::{Accounts, Registration, Session};
+use fleet_homeserver::accounts::{Accounts, Registration};
 use fleet_homeserver::child::ChildSpec;
 use fleet_local::data_folder::DataFolder;
-use fleet_local::stack::{Report, ServiceSpec, Stack, StackSettings};
+use fleet_local::stack::{HomeserverChoice, Report, ServiceSpec, Stack, StackSettings};
 use fleet_protocol::api::DEFAULT_PORT;
 use url::Url;
 
 use crate::command::gateway;
 use crate::error::CliError;
 use crate::settings::{self, SecretText, Settings};
+
+pub(crate) use operator::Operator;
 
 /// Name of the gateway among the processes, and of its log.
 pub(crate) const GATEWAY: &str = "gateway";
@@ -45,25 +50,29 @@ pub(crate) struct Fleet {
     pub(crate) settings: Settings,
     /// That file.
     pub(crate) config: PathBuf,
-    /// The operator's account.
-    pub(crate) operator: Session,
-    /// The file with the operator's password.
-    pub(crate) operator_password: PathBuf,
+    /// The first person.
+    pub(crate) operator: Operator,
+    /// Whether the homeserver is one of our own.
+    pub(crate) has_own_homeserver: bool,
 }
 
 impl Fleet {
     /// Raises it; a fleet raised before in the same folder goes on.
     pub(crate) async fn raise(plan: Plan, report: Report) -> Result<Self, CliError> {
-        let stack = Stack::start(plan.stack, report.clone())
+        let own_name = match &plan.stack.homeserver {
+            HomeserverChoice::Embedded { server_name, .. } => Some(server_name.clone()),
+            HomeserverChoice::Existing { .. } => None,
+        };
+        let stack = Stack::start(plan.stack, report)
             .await
             .map_err(|e| CliError::service("the stack", &e))?;
-        match assemble(&stack, plan.base, &plan.prefix).await {
-            Ok((settings, config, operator, operator_password)) => Ok(Self {
+        match assemble(&stack, plan.base, &plan.prefix, own_name.as_deref()).await {
+            Ok((settings, config, operator)) => Ok(Self {
                 stack,
                 settings,
                 config,
                 operator,
-                operator_password,
+                has_own_homeserver: own_name.is_some(),
             }),
             Err(error) => {
                 stack.stop().await;
@@ -94,28 +103,16 @@ fn accounts(stack: &Stack) -> Result<(Accounts, Registration), CliError> {
     Ok((Accounts::new(homeserver.url.clone())?, registration))
 }
 
-type Assembled = (Settings, PathBuf, Session, PathBuf);
-
-async fn assemble(stack: &Stack, base: Settings, prefix: &str) -> Result<Assembled, CliError> {
-    let folder = stack.folder();
-    let (accounts, registration) = accounts(stack)?;
-    let operator_name = format!("{prefix}{OPERATOR}");
-    let password = folder
-        .secret("operator-password")
-        .map_err(|e| CliError::service("the data folder", &e))?;
-    let device = "FLEETUP";
-    let operator = accounts
-        .ensure_account(
-            &registration,
-            &operator_name,
-            &password,
-            Some(device),
-            "fleet up",
-        )
-        .await?;
-    let settings = settle(stack, base, prefix, &registration, &operator).await?;
+async fn assemble(
+    stack: &Stack,
+    base: Settings,
+    prefix: &str,
+    own_name: Option<&str>,
+) -> Result<(Settings, PathBuf, Operator), CliError> {
+    let operator = Operator::of(stack, &base.operator, prefix, own_name).await?;
+    let settings = settle::settle(stack, base, prefix, &operator).await?;
     gateway::init(&settings).await?;
-    let config = folder.path().join(settings::FILE);
+    let config = stack.folder().path().join(settings::FILE);
     std::fs::write(&config, settings.shown()?).map_err(|e| CliError::file(&config, e))?;
     let gateway_ready = ready(settings.gateway.listen)?;
     stack
@@ -130,100 +127,7 @@ async fn assemble(stack: &Stack, base: Settings, prefix: &str) -> Result<Assembl
         .run(service(BOT, &[BOT], &config, ready(bot)?)?)
         .await
         .map_err(|e| CliError::service("the bot", &e))?;
-    Ok((
-        settings,
-        config,
-        operator,
-        secret_path(folder, "operator-password")?,
-    ))
-}
-
-/// What bot and gateway are told, with every secret in a file of its own.
-async fn settle(
-    stack: &Stack,
-    mut settings: Settings,
-    prefix: &str,
-    registration: &Registration,
-    operator: &Session,
-) -> Result<Settings, CliError> {
-    let folder = stack.folder();
-    let owner = stack.database_url().expose();
-    let app = match settings.database.app_url() {
-        Ok(url) => url.expose().to_owned(),
-        Err(settings::SettingsError::Missing { .. }) => as_app(owner)?,
-        Err(error) => return Err(error.into()),
-    };
-    settings.database = settings::Database {
-        url_file: Some(store(folder, "database-url", &app)?),
-        owner_url_file: Some(store(folder, "database-owner-url", owner)?),
-        pool_size: settings.database.pool_size,
-        ..Default::default()
-    };
-    let port = folder
-        .port(GATEWAY, LOOPBACK, None, DEFAULT_PORT)
-        .await
-        .map_err(|e| CliError::service("the data folder", &e))?;
-    settings.gateway.listen = SocketAddr::new(LOOPBACK, port);
-    settings.gateway.url = address(settings.gateway.listen)?;
-    let server_name = operator
-        .user_id
-        .split_once(':')
-        .map(|(_, name)| name.to_owned());
-    settings.homeserver = settings::Homeserver {
-        url: Some(stack.homeserver().url.clone()),
-        server_name,
-        ..Default::default()
-    };
-    match registration {
-        Registration::SharedSecret { secret, .. } => {
-            settings.homeserver.shared_secret_file =
-                Some(store(folder, "homeserver-shared-secret", secret.expose())?);
-        }
-        Registration::Token(token) => {
-            settings.homeserver.registration_token_file = Some(store(
-                folder,
-                "homeserver-registration-token",
-                token.expose(),
-            )?);
-        }
-    }
-    let bot_port = folder
-        .port(BOT, LOOPBACK, None, DEFAULT_PORT + 1)
-        .await
-        .map_err(|e| CliError::service("the data folder", &e))?;
-    folder
-        .secret("bot-password")
-        .map_err(|e| CliError::service("the data folder", &e))?;
-    settings.bot = settings::Bot {
-        localpart: format!("{prefix}{}", settings.bot.localpart),
-        password: None,
-        password_file: Some(secret_path(folder, "bot-password")?),
-        store: folder.bot(),
-        token: None,
-        token_file: Some(secret_path(folder, "bot-token")?),
-        listen: Some(SocketAddr::new(LOOPBACK, bot_port)),
-        ..settings.bot
-    };
-    let user_id = operator
-        .user_id
-        .parse()
-        .map_err(|e| CliError::Internal(format!("{}: {e}", operator.user_id)))?;
-    settings.operator = settings::Operator {
-        user_id: Some(user_id),
-        token: None,
-        token_file: Some(secret_path(folder, "operator-token")?),
-    };
-    Ok(settings)
-}
-
-/// The owner's address with the role that owns nothing.
-fn as_app(owner: &str) -> Result<String, CliError> {
-    let mut url: Url = owner
-        .parse()
-        .map_err(|_| CliError::Internal("the database's address is no URL".into()))?;
-    url.set_username("fleet_app")
-        .map_err(|()| CliError::Internal("the database's address has no user".into()))?;
-    Ok(url.into())
+    Ok((settings, config, operator))
 }
 
 fn store(folder: &DataFolder, name: &str, text: &str) -> Result<PathBuf, CliError> {

@@ -11,7 +11,7 @@ use crate::args::Existing;
 use crate::command::up;
 use crate::error::CliError;
 use crate::raise::Plan;
-use crate::settings::{SecretText, Settings, SettingsError};
+use crate::settings::{Bot, SecretText, Settings, SettingsError};
 use crate::system;
 
 /// Local part of names on a homeserver that others use too.
@@ -69,6 +69,12 @@ pub(crate) fn plan(
     base.tenant.id = tenant
         .parse()
         .map_err(|e| CliError::Internal(format!("{tenant}: {e}")))?;
+    // Its people and its bot are its own too.
+    base.operator = Default::default();
+    base.bot = Bot {
+        localpart: base.bot.localpart,
+        ..Bot::default()
+    };
     let stack = StackSettings {
         folder: folder.clone(),
         database,

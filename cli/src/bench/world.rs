@@ -67,7 +67,8 @@ impl Rooms {
     /// Makes `count` rooms for each bot. The echo bot then answers with what the fleet answered.
     pub(crate) async fn make(fleet: &Fleet, count: usize) -> Result<Self, CliError> {
         let url = fleet.stack.homeserver().url.clone();
-        let human = Matrix::with_token(url, fleet.operator.access_token.expose()).await?;
+        let human =
+            Matrix::with_token(url, fleet.operator.session()?.access_token.expose()).await?;
         let server = human.user_id().split_once(':').map(|(_, s)| s.to_owned());
         let user = |localpart: &str| format!("@{localpart}:{}", server.as_deref().unwrap_or(""));
         let ours = side("ours", user(&fleet.settings.bot.localpart), &human, count).await?;
@@ -136,7 +137,7 @@ async fn start_echo(fleet: &Fleet, answer: &Value) -> Result<String, CliError> {
     let folder = fleet.stack.folder();
     let failed =
         |e: fleet_local::data_folder::DataFolderError| CliError::service("the data folder", &e);
-    let own = &fleet.operator.user_id;
+    let own = fleet.operator.user_id();
     let own = own.trim_start_matches('@').split(':').next().unwrap_or("");
     let prefix = own.strip_suffix(raise::OPERATOR).unwrap_or_default();
     let localpart = format!("{prefix}{ECHO}");

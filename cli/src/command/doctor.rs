@@ -1,17 +1,14 @@
-//! `fleet doctor`: every hop of the fleet in the order of a message, each with what was found and
-//! what to do.
+//! `fleet doctor`: every hop of the fleet, each with what was found and what to do; with an account
+//! at hand also a command typed in a room and timed through all of them.
+
+mod behind;
+mod front;
+mod hop;
+mod limits;
+mod person;
+mod typed;
 
 use std::path::Path;
-use std::time::Duration;
-
-use fleet_client::Gateway;
-use fleet_homeserver::health;
-use fleet_protocol::envelope::Call;
-use fleet_protocol::reply::CheckState;
-use fleet_protocol::verbs::{agent, fleet as verbs};
-use fleet_protocol::{Query, Reply};
-use serde::Serialize;
-use tokio::time::Instant;
 
 use super::say;
 use crate::Context;
@@ -20,298 +17,136 @@ use crate::error::{CliError, chain};
 use crate::exit::Exit;
 use crate::settings::{self, Settings};
 
-/// One hop.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-struct Hop {
-    hop: &'static str,
-    ok: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ms: Option<u64>,
-    found: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    remedy: Option<String>,
-    #[serde(skip)]
-    exit: Exit,
-}
+use hop::{Hop, State};
+use limits::Known;
+use person::Person;
 
-impl Hop {
-    fn good(hop: &'static str, ms: Option<u64>, found: impl Into<String>) -> Self {
-        Self {
-            hop,
-            ok: true,
-            ms,
-            found: found.into(),
-            remedy: None,
-            exit: Exit::Done,
-        }
-    }
+/// What to do where an account would tell more.
+const ACCOUNT: &str =
+    "name an account to type with: operator.password_file, or --access-token-file";
 
-    fn bad(
-        hop: &'static str,
-        exit: Exit,
-        found: impl Into<String>,
-        remedy: impl Into<String>,
-    ) -> Self {
-        Self {
-            hop,
-            ok: false,
-            ms: None,
-            found: found.into(),
-            remedy: Some(remedy.into()),
-            exit,
-        }
-    }
-}
-
-/// Walks the hops; the exit code is that of the first broken one.
+/// Walks the hops; the exit code is that of the first broken one, else of what is unknown.
 pub(crate) async fn run(context: &Context, args: &Doctor) -> Result<Exit, CliError> {
     let file = args.data.as_ref().map(|data| data.join(settings::FILE));
     let settings = match &file {
         Some(file) => Settings::load(Some(file.as_path() as &Path))?,
         None => context.settings()?,
     };
-    let mut hops = vec![homeserver(&settings).await, bot(&settings).await];
-    match say::gateway(&settings) {
-        Ok(client) => hops.extend(behind(&client.without_retry()).await),
-        Err(error) => hops.push(Hop::bad(
+    let hops = walk(context, &settings, args.access_token_file.as_deref()).await;
+    let lines = || hops.iter().map(Hop::line).collect::<Vec<_>>().join("\n");
+    context.out.answer(&hops, lines)?;
+    Ok(hop::exit(&hops))
+}
+
+async fn walk(context: &Context, settings: &Settings, token_file: Option<&Path>) -> Vec<Hop> {
+    context.out.progress("asking homeserver, bot and gateway");
+    let homeserver = front::homeserver(settings).await;
+    let mut bot = front::bot(settings).await;
+    let behind = match say::gateway(settings) {
+        Ok(client) => behind::behind(&client.without_retry()).await,
+        Err(error) => vec![Hop::bad(
             "gateway",
             Exit::Configuration,
             error.to_string(),
             "set operator.token_file",
-        )),
-    }
-    let exit = hops.iter().find(|h| !h.ok).map_or(Exit::Done, |h| h.exit);
-    context.out.answer(&hops, || {
-        hops.iter().map(line).collect::<Vec<_>>().join("\n")
-    })?;
-    Ok(exit)
-}
-
-fn line(hop: &Hop) -> String {
-    let mark = if hop.ok { "ok    " } else { "BROKEN" };
-    let ms = hop.ms.map(|ms| format!(" ({ms} ms)")).unwrap_or_default();
-    let remedy = hop
-        .remedy
-        .as_deref()
-        .map(|r| format!("\n         what to do: {r}"))
-        .unwrap_or_default();
-    format!("{mark} {}: {}{ms}{remedy}", hop.hop, hop.found)
-}
-
-fn elapsed(since: Instant) -> u64 {
-    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
-}
-
-async fn homeserver(settings: &Settings) -> Hop {
-    let Some(url) = &settings.homeserver.url else {
-        return Hop::bad(
-            "homeserver",
-            Exit::Configuration,
-            "homeserver.url is not set",
-            "set it, or name the data folder with --data",
-        );
+        )],
     };
-    match health::probe(url).await {
-        Ok(found) => {
-            let ms = u64::try_from(found.latency.as_millis()).ok();
-            let version = found.version.unwrap_or_default();
-            Hop::good(
-                "homeserver",
-                ms,
-                format!("{:?} {version} at {url}", found.kind),
-            )
+    context.out.progress("typing a command in a room");
+    let mut typed = Typed::nobody();
+    if homeserver.state == State::Ok {
+        match as_person(settings, token_file, bot.waits).await {
+            Ok(Some(told)) => typed = told,
+            Ok(None) => {}
+            Err(error) => typed.command = Hop::unknown("command", chain(&error), ACCOUNT),
         }
-        Err(error) => Hop::bad(
-            "homeserver",
-            Exit::Homeserver,
-            chain(&error),
-            "start it, or correct homeserver.url",
-        ),
     }
-}
-
-/// The bot's own word: it is ready when its account, its lease and its rooms are as they should be.
-async fn bot(settings: &Settings) -> Hop {
-    let Some(listen) = settings.bot.listen else {
-        return Hop::good("bot", None, "not asked: bot.listen is not set");
+    // Whoever answers runs, and has an account; whoever sees the rooms need not ask.
+    if typed.command.state == State::Ok {
+        for hop in [&mut bot.bot, &mut bot.account] {
+            if hop.state == State::Unknown {
+                *hop = Hop::good(hop.hop, "not asked, but it answered the command");
+            }
+        }
+    }
+    let rooms = match typed.rooms {
+        Some(seen) if bot.rooms.state != State::Broken => seen,
+        _ => bot.rooms,
     };
-    let started = Instant::now();
-    let client = match reqwest::Client::builder()
-        .no_proxy()
-        .timeout(Duration::from_secs(5))
-        .build()
-    {
-        Ok(client) => client,
-        Err(error) => {
-            return Hop::bad(
-                "bot",
-                Exit::Internal,
-                chain(&error),
-                "check the TLS roots of this machine",
-            );
-        }
-    };
-    match client.get(format!("http://{listen}/ready")).send().await {
-        Ok(answer) if answer.status().is_success() => Hop::good(
-            "bot",
-            Some(elapsed(started)),
-            "account, lease and rooms are as they should be",
-        ),
-        Ok(answer) => {
-            let why = answer.text().await.unwrap_or_default();
-            Hop::bad(
-                "bot",
-                Exit::Rooms,
-                format!("runs, but is not ready: {}", why.trim()),
-                "its log says which room or account; is it invited?",
-            )
-        }
-        Err(error) => Hop::bad(
-            "bot",
-            Exit::Bot,
-            chain(&error),
-            "start `fleet bot`; its log says why it ended",
-        ),
-    }
-}
-
-/// The gateway and what is behind it.
-async fn behind(gateway: &Gateway) -> Vec<Hop> {
-    let started = Instant::now();
-    if let Err(error) = gateway.live().await {
-        return vec![Hop::bad(
-            "gateway",
-            Exit::Gateway,
-            chain(&error),
-            "start `fleet gateway`; its log says why it ended",
-        )];
-    }
-    let mut hops = vec![Hop::good(
-        "gateway",
-        Some(elapsed(started)),
-        format!("answers at {}", gateway.base()),
-    )];
-    if let Err(error) = gateway.ready().await {
-        hops.push(Hop::bad(
-            "register",
-            Exit::Register,
-            chain(&error),
-            "is PostgreSQL running, and migrated (`fleet gateway init`)?",
-        ));
-        return hops;
-    }
-    hops.push(checks(gateway).await);
-    hops.push(command(gateway).await);
-    hops.push(agents(gateway).await);
+    let limits = typed.limits.unwrap_or_else(|| {
+        let known = Known {
+            bot_waits: bot.waits,
+            ..Known::default()
+        };
+        limits::judge(&known, &settings.bot.localpart)
+    });
+    let mut hops = vec![homeserver, limits, bot.account, rooms, bot.bot];
+    hops.extend(behind);
+    hops.push(typed.command);
     hops
 }
 
-async fn ask(
-    gateway: &Gateway,
-    query: impl Into<Query>,
-) -> Result<Reply, fleet_client::ClientError> {
-    gateway
-        .query(&Call {
-            request: query.into(),
-            agent: None,
-            lease: None,
-            room: None,
-        })
-        .await
+/// What only somebody with an account finds out.
+struct Typed {
+    rooms: Option<Hop>,
+    limits: Option<Hop>,
+    command: Hop,
 }
 
-async fn checks(gateway: &Gateway) -> Hop {
-    match ask(gateway, verbs::Doctor {}).await {
-        Ok(Reply::Doctor(view)) => match view.checks.iter().find(|c| c.state == CheckState::Broken)
-        {
-            Some(c) => Hop::bad(
-                "register",
-                Exit::Register,
-                format!("{}: {}", c.name, c.found),
-                c.remedy.clone().unwrap_or_default(),
+impl Typed {
+    fn nobody() -> Self {
+        Self {
+            rooms: None,
+            limits: None,
+            command: Hop::unknown(
+                "command",
+                "nobody is at hand to type one in a room",
+                ACCOUNT,
             ),
-            None => {
-                let warnings = view
-                    .checks
-                    .iter()
-                    .filter(|c| c.state == CheckState::Warning);
-                let warnings: Vec<_> = warnings
-                    .map(|c| format!("{}: {}", c.name, c.found))
-                    .collect();
-                let found = if warnings.is_empty() {
-                    "sound".to_owned()
-                } else {
-                    warnings.join("; ")
-                };
-                Hop::good("register", None, found)
-            }
-        },
-        Ok(_) => Hop::bad(
-            "register",
-            Exit::Gateway,
-            "an answer of another kind",
-            "gateway and shell are of different versions",
-        ),
-        Err(error) => Hop::bad(
-            "register",
-            Exit::Gateway,
-            chain(&error),
-            "check operator.token_file",
-        ),
-    }
-}
-
-async fn command(gateway: &Gateway) -> Hop {
-    let started = Instant::now();
-    match ask(gateway, verbs::WhoAmI {}).await {
-        Ok(_) => Hop::good(
-            "command",
-            Some(elapsed(started)),
-            "a synthetic `whoami` was answered",
-        ),
-        Err(error) => Hop::bad(
-            "command",
-            Exit::Gateway,
-            chain(&error),
-            "check operator.token_file",
-        ),
-    }
-}
-
-async fn agents(gateway: &Gateway) -> Hop {
-    match ask(gateway, agent::List { all: false }).await {
-        Ok(Reply::Agents(agents)) => {
-            let silent: Vec<_> = agents
-                .iter()
-                .filter(|a| a.state == "silent")
-                .map(|a| a.name.to_string())
-                .collect();
-            if silent.is_empty() {
-                return Hop::good(
-                    "agents",
-                    None,
-                    format!("{} registered, none silent", agents.len()),
-                );
-            }
-            let remedy = "look at their terminals; restart them, or `fleet agent retire NAME`";
-            Hop::bad(
-                "agents",
-                Exit::Agents,
-                format!("no heartbeat from {}", silent.join(", ")),
-                remedy,
-            )
         }
-        Ok(_) => Hop::bad(
-            "agents",
-            Exit::Gateway,
-            "an answer of another kind",
-            "gateway and shell are of different versions",
-        ),
-        Err(error) => Hop::bad(
-            "agents",
-            Exit::Gateway,
-            chain(&error),
-            "check operator.token_file",
-        ),
     }
+}
+
+async fn as_person(
+    settings: &Settings,
+    token_file: Option<&Path>,
+    bot_waits: Option<u64>,
+) -> Result<Option<Typed>, CliError> {
+    let Some(url) = &settings.homeserver.url else {
+        return Ok(None);
+    };
+    let Some(person) = Person::at_hand(settings, url, token_file).await? else {
+        return Ok(None);
+    };
+    let told = look(settings, &person, bot_waits).await;
+    person.leave().await?;
+    told.map(Some)
+}
+
+async fn look(
+    settings: &Settings,
+    person: &Person,
+    bot_waits: Option<u64>,
+) -> Result<Typed, CliError> {
+    let server = match &settings.homeserver.server_name {
+        Some(name) => name,
+        None => person.user_id.split_once(':').map_or("", |(_, name)| name),
+    };
+    let bot = format!("@{}:{server}", settings.bot.localpart);
+    let mut typed = Typed::nobody();
+    typed.rooms = Some(front::seen(person, settings.tenant.id.as_str(), &bot).await?);
+    let mut known = Known {
+        bot_waits,
+        exempt: person.is_exempt(&bot).await?,
+        burst: None,
+    };
+    match typed::room(person, &bot).await? {
+        Ok(room) => {
+            typed.command = typed::command(person, &room, &bot).await?;
+            // Last: an account that meets a limit has to wait afterwards.
+            known.burst = Some(limits::burst(person, &room).await?);
+        }
+        Err(hop) => typed.command = hop,
+    }
+    typed.limits = Some(limits::judge(&known, &bot));
+    Ok(typed)
 }

@@ -1,5 +1,7 @@
 //! `fleet gateway`.
 
+mod token;
+
 use fleet_gateway::{InitSettings, Scope, Secret, SystemClock, TokenFile, UuidIds};
 
 use crate::args::{Gateway, GatewayAction};
@@ -12,7 +14,8 @@ use crate::{Context, command, log};
 pub(crate) async fn run(context: &Context, args: &Gateway) -> Result<Exit, CliError> {
     let settings = context.settings()?;
     log::start(&settings.log)?;
-    match args.action {
+    match &args.action {
+        Some(GatewayAction::Token(action)) => token::run(context.out, &settings, action).await?,
         Some(GatewayAction::Init) => {
             init(&settings).await?;
             context

@@ -2,10 +2,13 @@
 
 use fleet_client::Gateway;
 use fleet_protocol::envelope::Call;
+use fleet_protocol::event::{AgentIdentity, LeaseClaim};
+use fleet_protocol::ids::TaskRef;
 use fleet_protocol::verbs::fleet::Help;
 use fleet_protocol::{Command, Query, Reader, Receipt, Reply, Request};
 use jiff::tz::TimeZone;
 
+use crate::args::AgentAddress;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::settings::{SecretText, Settings};
@@ -20,7 +23,7 @@ pub(crate) async fn run(context: &Context, request: Request) -> Result<Exit, Cli
     match request {
         Request::Command(command) => write(context, &gateway, command).await,
         Request::Query(query) => {
-            let reply = gateway.query(&call(context, query)).await?;
+            let reply = gateway.query(&call(context, query, None)?).await?;
             context.out.answer(&reply, || read(&reply))?;
             Ok(Exit::Done)
         }
@@ -38,13 +41,37 @@ pub(crate) fn gateway(settings: &Settings) -> Result<Gateway, CliError> {
     Ok(Gateway::new(settings.gateway.url.clone(), token.expose())?)
 }
 
-fn call<R>(context: &Context, request: R) -> Call<R> {
-    Call {
+fn call<R>(context: &Context, request: R, task: Option<TaskRef>) -> Result<Call<R>, CliError> {
+    let global = &context.global;
+    let usage = |text: &str| CliError::Usage(text.to_owned());
+    let agent = match &global.agent {
+        Some(AgentAddress { name, host }) => Some(AgentIdentity {
+            name: name.clone(),
+            host: host.clone(),
+            incarnation: global.incarnation.unwrap_or(0),
+        }),
+        None if global.epoch.is_some() => {
+            return Err(usage(
+                "--epoch is of an agent's lease; say which with --agent",
+            ));
+        }
+        None => None,
+    };
+    let lease = match (global.epoch, task) {
+        (Some(epoch), Some(task)) => Some(LeaseClaim { task, epoch }),
+        (Some(_), None) => {
+            return Err(usage(
+                "--epoch is of the lease on a task, and this names none",
+            ));
+        }
+        (None, _) => None,
+    };
+    Ok(Call {
         request,
-        agent: None,
-        lease: None,
-        room: context.global.in_room.clone(),
-    }
+        agent,
+        lease,
+        room: global.in_room.clone(),
+    })
 }
 
 async fn write(context: &Context, gateway: &Gateway, command: Command) -> Result<Exit, CliError> {
@@ -54,7 +81,9 @@ async fn write(context: &Context, gateway: &Gateway, command: Command) -> Result
         .idempotency_key
         .clone()
         .unwrap_or_else(|| system::id().to_string());
-    let receipt: Receipt = match gateway.command(&call(context, command), &key).await {
+    let task = command.task();
+    let call = call(context, command, task)?;
+    let receipt: Receipt = match gateway.command(&call, &key).await {
         Err(error) if error.is_retryable() => {
             context.out.progress(&format!(
                 "whether it ran is unknown; repeat it with --idempotency-key {key}"

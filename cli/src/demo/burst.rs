@@ -12,14 +12,14 @@ use crate::error::CliError;
 use crate::raise::{BOT, Fleet, GATEWAY};
 
 /// Commands of the burst.
-pub(crate) const LINES: usize = 50;
+const LINES: usize = 50;
 /// How long all answers may take, restarts included.
 const ANSWERED: Duration = Duration::from_secs(180);
 /// After how many lines which process is killed.
 const KILLS: [(usize, &str); 3] = [(12, BOT), (25, GATEWAY), (38, fleet_local::stack::POSTGRES)];
 
 /// Title of a task of the burst.
-pub(crate) fn title(n: usize) -> String {
+fn title(n: usize) -> String {
     format!("Burst {n:02}")
 }
 

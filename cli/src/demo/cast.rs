@@ -107,7 +107,7 @@ pub(crate) async fn assemble(progress: &mut Progress, fleet: &Fleet) -> Result<C
 
 async fn operator(progress: &Progress, fleet: &Fleet) -> Result<Chat, CliError> {
     let url = fleet.stack.homeserver().url.clone();
-    let matrix = Matrix::with_token(url, fleet.operator.access_token.expose()).await?;
+    let matrix = Matrix::with_token(url, fleet.operator.session()?.access_token.expose()).await?;
     let rooms = chat::join_rooms(&matrix, ROOMS, INVITED).await?;
     let server = matrix
         .user_id()
@@ -185,7 +185,7 @@ async fn account(fleet: &Fleet, name: &str) -> Result<Matrix, CliError> {
     // The operator's local part begins with what sets this fleet apart from others.
     let own = fleet
         .operator
-        .user_id
+        .user_id()
         .trim_start_matches('@')
         .split(':')
         .next()

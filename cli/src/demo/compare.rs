@@ -1,21 +1,20 @@
 //! At the end: what the rooms show against what the register holds.
 
-use std::collections::BTreeMap;
+mod effects;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use fleet_agent::matrix::RoomEvent;
-use fleet_protocol::envelope::Call;
 use fleet_protocol::event::{COMMAND, RECEIPT};
-use fleet_protocol::verbs::task;
-use fleet_protocol::{Query, Reply};
 use tokio::time::Instant;
 
-use super::burst;
-use super::cast::{Cast, fixed};
+use super::cast::Cast;
 use super::chat::is_answer;
 use super::progress::{Progress, Summary};
 use crate::command::say;
 use crate::error::CliError;
 use crate::raise::Fleet;
+use effects::Effects;
 
 /// Most events of one room that are read.
 const HISTORY: usize = 20_000;
@@ -46,7 +45,7 @@ fn tell(summary: &Summary) -> String {
         lost,
     } = summary;
     format!(
-        "{effects} tasks of the burst in the register, {answers} answers, {duplicates} doubled, {lost} lost"
+        "{effects} effects in the register, {answers} answers, {duplicates} doubled, {lost} lost"
     )
 }
 
@@ -59,50 +58,62 @@ async fn count(progress: &Progress, fleet: &Fleet, cast: &mut Cast) -> Result<Su
         .iter()
         .map(|(id, _)| (id.clone(), 0))
         .collect();
+    let mut events = Vec::new();
     for room in cast.operator.rooms.values() {
         let history = cast.operator.matrix().history(room, HISTORY).await?;
         tally(&mut answers, &history, &cast.operator.fleet);
+        events.extend(history);
     }
-    let fired = cast
-        .operator
-        .said
-        .iter()
-        .any(|(_, line)| line.contains(&burst::title(1)));
-    let tasks = if fired {
-        tasks(fleet).await?
-    } else {
-        BTreeMap::new()
-    };
     let mut summary = Summary {
         answers: answers.values().sum(),
         ..Summary::default()
     };
+    let said: BTreeMap<&str, &str> = cast
+        .operator
+        .said
+        .iter()
+        .map(|(id, line)| (id.as_str(), line.as_str()))
+        .collect();
     for (id, n) in &answers {
         summary.duplicates += n.saturating_sub(1);
         if *n == 0 {
             summary.lost += 1;
-            let line = cast
-                .operator
-                .said
-                .iter()
-                .find(|(said, _)| said == id)
-                .map(|(_, line)| line.as_str());
-            progress.transcript(
-                "LOST",
-                &format!("no answer to {}", line.unwrap_or("a structured command")),
-            )?;
+            let line = said.get(id.as_str()).unwrap_or(&"a structured command");
+            progress.transcript("LOST", &format!("no answer to {line}"))?;
         }
     }
-    for n in 1..=(if fired { burst::LINES } else { 0 }) {
-        let found = tasks.get(&burst::title(n)).copied().unwrap_or(0);
-        summary.effects += found.min(1);
-        summary.duplicates += found.saturating_sub(1);
-        if found == 0 {
-            summary.lost += 1;
-            progress.transcript("LOST", &format!("no task {}", burst::title(n)))?;
-        }
+    let lines = said.values().copied();
+    let asked = effects::asked(lines, &events, &cast.operator.fleet);
+    let mut found = effects::found(&say::gateway(&fleet.settings)?).await?;
+    // The first operator is there before anybody asks.
+    found.remove(&effects::member(fleet.operator.user_id()));
+    let (lost, doubled) = weigh(&asked, &found, &mut summary);
+    for effect in lost {
+        progress.transcript("LOST", &format!("not in the register: {effect}"))?;
+    }
+    for effect in doubled {
+        progress.transcript("DOUBLED", &format!("too often in the register: {effect}"))?;
     }
     Ok(summary)
+}
+
+/// Counts effects that are there, missing, and there more often than anybody asked.
+fn weigh(asked: &Effects, found: &Effects, summary: &mut Summary) -> (Vec<String>, Vec<String>) {
+    let (mut lost, mut doubled) = (Vec::new(), Vec::new());
+    let all: BTreeSet<&String> = asked.keys().chain(found.keys()).collect();
+    for effect in all {
+        let count = |effects: &Effects| effects.get(effect).copied().unwrap_or(0);
+        let (asked, found) = (count(asked), count(found));
+        summary.effects += asked.min(found);
+        if found < asked {
+            summary.lost += asked - found;
+            lost.push(effect.clone());
+        } else if found > asked {
+            summary.duplicates += found - asked;
+            doubled.push(effect.clone());
+        }
+    }
+    (lost, doubled)
 }
 
 /// Counts answers to lines and receipts of structured commands in the history of a room.
@@ -121,45 +132,15 @@ fn tally(answers: &mut BTreeMap<String, u64>, history: &[RoomEvent], fleet: &str
     }
 }
 
-/// Open tasks of the register by title.
-async fn tasks(fleet: &Fleet) -> Result<BTreeMap<String, u64>, CliError> {
-    let gateway = say::gateway(&fleet.settings)?;
-    let list = task::List {
-        status: None,
-        mission: None,
-        ready: false,
-        mine: false,
-        limit: Some(fixed("200")?),
-    };
-    let reply = gateway
-        .query(&Call {
-            request: Query::from(list),
-            agent: None,
-            lease: None,
-            room: None,
-        })
-        .await?;
-    let Reply::Tasks(list) = reply else {
-        return Err(CliError::Missed(
-            "the register answered something else".into(),
-        ));
-    };
-    let mut tasks = BTreeMap::new();
-    for task in list.tasks {
-        *tasks.entry(task.title).or_insert(0) += 1;
-    }
-    Ok(tasks)
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 
     use super::*;
 
-    const FLEET: &str = "@fleet:example.org";
+    pub(super) const FLEET: &str = "@fleet:example.org";
 
-    fn event(id: &str, sender: &str, event_type: &str, content: Value) -> RoomEvent {
+    pub(super) fn event(id: &str, sender: &str, event_type: &str, content: Value) -> RoomEvent {
         let event =
             json!({ "event_id": id, "sender": sender, "type": event_type, "content": content });
         serde_json::from_value(event).unwrap()
@@ -175,9 +156,32 @@ mod tests {
         )
     }
 
-    fn receipt(id: &str, of: &str) -> RoomEvent {
+    pub(super) fn receipt(id: &str, of: &str, outcome: &str) -> RoomEvent {
         let relation = json!({ "rel_type": "m.reference", "event_id": of });
-        event(id, FLEET, RECEIPT, json!({ "m.relates_to": relation }))
+        let nobody = "00000000-0000-0000-0000-000000000000";
+        let content =
+            json!({ "v": 1, "receipt": nobody, "outcome": outcome, "m.relates_to": relation });
+        event(id, FLEET, RECEIPT, content)
+    }
+
+    #[test]
+    fn what_is_missing_is_lost_and_what_nobody_asked_for_is_doubled() {
+        let effects = |pairs: &[(&str, u64)]| -> Effects {
+            pairs.iter().map(|(e, n)| ((*e).to_owned(), *n)).collect()
+        };
+        let asked = effects(&[("once", 1), ("never", 1), ("twice", 2), ("doubled", 1)]);
+        let found = effects(&[("once", 1), ("twice", 2), ("doubled", 2), ("unasked", 1)]);
+        let mut summary = Summary::default();
+        let (lost, doubled) = weigh(&asked, &found, &mut summary);
+        assert_eq!(
+            (lost, doubled),
+            (
+                vec!["never".into()],
+                vec!["doubled".into(), "unasked".into()]
+            )
+        );
+        let counted = (summary.effects, summary.lost, summary.duplicates);
+        assert_eq!(counted, (4, 1, 2));
     }
 
     #[test]
@@ -193,7 +197,7 @@ mod tests {
             answer("$3", FLEET, "$twice"),
             answer("$4", "@dana:example.org", "$never"),
             answer("$5", FLEET, "$elsewhere"),
-            receipt("$6", "$command"),
+            receipt("$6", "$command", "done"),
         ];
         tally(&mut answers, &history, FLEET);
         let expected = [

@@ -22,11 +22,11 @@ pub(crate) struct Step {
 /// Rooms against register.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Summary {
-    /// Tasks of the burst in the register.
+    /// What was asked for and is in the register.
     pub(crate) effects: u64,
     /// Answers to the operator's lines.
     pub(crate) answers: u64,
-    /// Answers or tasks that came more than once.
+    /// Answers or effects that came more often than they were asked for.
     pub(crate) duplicates: u64,
     /// Lines without an answer, or without their effect.
     pub(crate) lost: u64,

@@ -185,6 +185,10 @@ pub struct Bot {
 pub struct Operator {
     /// Matrix user who is operator from the start.
     pub user_id: Option<UserId>,
+    /// Password of that user, with which `fleet doctor` types a command as a person does (secret).
+    pub password: Option<SecretText>,
+    /// File with that password.
+    pub password_file: Option<PathBuf>,
     /// Token for `fleet task add` and the like (secret).
     pub token: Option<SecretText>,
     /// File with that token; `fleet gateway init` writes it when it is absent.
@@ -330,6 +334,7 @@ impl Settings {
             ),
             ("bot.password", &b.password, &b.password_file),
             ("bot.token", &b.token, &b.token_file),
+            ("operator.password", &o.password, &o.password_file),
             ("operator.token", &o.token, &o.token_file),
         ];
         let mut faults: Vec<_> = secrets
