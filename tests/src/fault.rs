@@ -125,6 +125,16 @@ impl FaultProxy {
         *lock(&self.shared.upstream) = upstream;
     }
 
+    /// Cuts the way: from now on every request is broken. [`FaultProxy::set_upstream`] mends it.
+    ///
+    /// # Errors
+    /// Never for the address in this function; the type is that of [`Url::parse`].
+    pub fn cut(&self) -> Result<(), url::ParseError> {
+        // "Discard": nothing listens there.
+        self.set_upstream(Url::parse("http://127.0.0.1:9/")?);
+        Ok(())
+    }
+
     /// Arms a hold for the next exchange with this method and a path that contains `path`.
     pub fn hold(&self, side: Side, method: Method, path: &str) -> Hold {
         let (reached, hold) = oneshot::channel();

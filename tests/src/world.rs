@@ -24,6 +24,7 @@ use url::Url;
 
 use crate::fault::FaultProxy;
 
+mod people;
 mod settings;
 
 pub use settings::fleet;
@@ -31,6 +32,9 @@ use settings::{accounts, environment, stack_settings, tenant};
 
 /// Anything that may go wrong while a world is made or asked.
 pub type Fault = Box<dyn Error + Send + Sync>;
+
+/// The password of every account that a test makes.
+pub const PASSWORD: &str = "correct horse battery staple";
 
 /// How long a test waits for something that must happen.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -117,22 +121,13 @@ impl World {
         Ok(world)
     }
 
-    /// Runs `fleet gateway init`.
     async fn init(&self) -> Result<(), Fault> {
-        let mut command = tokio::process::Command::new(fleet()?);
-        command
-            .args(["gateway", "init"])
-            .env_clear()
-            .envs(&self.environment);
-        let output = command.output().await?;
+        let output = self.fleet(&["gateway", "init"], &[]).await?;
         if output.status.success() {
             return Ok(());
         }
-        Err(format!(
-            "fleet gateway init: {}",
-            String::from_utf8_lossy(&output.stderr)
-        )
-        .into())
+        let said = String::from_utf8_lossy(&output.stderr);
+        Err(format!("fleet gateway init: {said}").into())
     }
 
     async fn start_gateway(&self) -> Result<(), Fault> {
@@ -146,6 +141,20 @@ impl World {
     /// # Errors
     /// When it does not become ready.
     pub async fn start_bot(&self, name: &str) -> Result<(), Fault> {
+        self.start_bot_behind(name, &self.gateway, &self.homeserver)
+            .await
+    }
+
+    /// The same, with a way of its own to gateway and homeserver.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub async fn start_bot_behind(
+        &self,
+        name: &str,
+        gateway: &FaultProxy,
+        homeserver: &FaultProxy,
+    ) -> Result<(), Fault> {
         let port = self
             .stack
             .folder()
@@ -157,13 +166,20 @@ impl World {
             "FLEET__BOT__STORE".into(),
             self.stack.folder().path().join(name).display().to_string(),
         );
-        environment.insert("FLEET__GATEWAY__URL".into(), self.gateway.url()?.into());
-        environment.insert(
-            "FLEET__HOMESERVER__URL".into(),
-            self.homeserver.url()?.into(),
-        );
+        environment.insert("FLEET__GATEWAY__URL".into(), gateway.url()?.into());
+        environment.insert("FLEET__HOMESERVER__URL".into(), homeserver.url()?.into());
         let ready_url = Url::parse(&format!("http://127.0.0.1:{port}/ready"))?;
         self.start(name, BOT, ready_url, &environment).await
+    }
+
+    /// Where a bot started under a name serves `/ready`.
+    ///
+    /// # Errors
+    /// The data folder's.
+    pub async fn bot_address(&self, name: &str) -> Result<String, Fault> {
+        let folder = self.stack.folder();
+        let port = std::fs::read_to_string(folder.path().join("ports").join(name))?;
+        Ok(format!("127.0.0.1:{}", port.trim()))
     }
 
     async fn start(

@@ -16,11 +16,6 @@ pub(super) fn tenant(prefix: &str) -> String {
 }
 
 pub(super) fn stack_settings(folder: &Path) -> Result<StackSettings, Fault> {
-    let source = match std::env::var("FLEET_TEST_POSTGRES").as_deref() {
-        Ok("wheel") => Source::Wheel,
-        Ok("system") => Source::System,
-        _ => Source::Auto,
-    };
     let homeserver = match std::env::var("FLEET_TEST_HOMESERVER") {
         Ok(url) => HomeserverChoice::Existing {
             url: Url::parse(&url)?,
@@ -46,7 +41,7 @@ pub(super) fn stack_settings(folder: &Path) -> Result<StackSettings, Fault> {
     };
     Ok(StackSettings {
         folder: folder.to_owned(),
-        database: Database::Embedded(source),
+        database: Database::Embedded(Source::of_tests()?),
         homeserver,
         throwaway: true,
     })
