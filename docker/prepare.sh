@@ -24,7 +24,7 @@ hand_over() { # FILE OWNER MODE: standard input becomes FILE, never half written
     mv "$1.new" "$1"
 }
 
-for folder in /prepare/bot-store /prepare/bot-token /prepare/operator-token /prepare/init /prepare/gateway /prepare/bot; do
+for folder in /prepare/bot-store /prepare/bot-token /prepare/operator-token /prepare/init /prepare/gateway /prepare/bot /prepare/administrator; do
     chown "$fleet:$fleet" "$folder"
     chmod 0700 "$folder"
 done
@@ -39,6 +39,7 @@ owner_password="$(secret database_owner_password)"
 app_password="$(secret database_app_password)"
 registration_token="$(secret registration_token)"
 bot_password="$(secret bot_password)"
+administrator_password="$(secret administrator_password)"
 
 printf '%s' "$owner_password" | hand_over /prepare/postgres/owner_password "$postgres" 0400
 printf '%s' "$app_password" | hand_over /prepare/postgres/app_password "$postgres" 0400
@@ -50,6 +51,8 @@ printf '%s\n%s\n' "$as_owner" "$as_app" | hand_over /prepare/init/pgpass "$fleet
 printf '%s\n' "$as_app" | hand_over /prepare/gateway/pgpass "$fleet" 0600
 printf '%s' "$registration_token" | hand_over /prepare/bot/registration_token "$fleet" 0400
 printf '%s' "$bot_password" | hand_over /prepare/bot/password "$fleet" 0400
+printf '%s' "$registration_token" | hand_over /prepare/administrator/registration_token "$fleet" 0400
+printf '%s' "$administrator_password" | hand_over /prepare/administrator/password "$fleet" 0400
 
 sed -e "s|@SERVER_NAME@|$SERVER_NAME|" -e "s|@REGISTRATION_TOKEN@|$registration_token|" \
     /usr/local/share/fleet/conduit.toml.in | hand_over /prepare/conduit-config/conduit.toml "$conduit" 0400
