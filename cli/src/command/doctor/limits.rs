@@ -106,8 +106,83 @@ pub(super) fn judge(known: &Known, bot: &str) -> Hop {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::OpenOptionsExt as _;
+
+    use wiremock::matchers::{header, method, path, path_regex};
+    use wiremock::{Mock, MockServer, ResponseTemplate};
+
     use super::super::hop::State;
     use super::*;
+    use crate::settings::Settings;
+
+    /// Somebody whose access token is in a file.
+    async fn person(server: &MockServer) -> Person {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("token");
+        let mut options = std::fs::OpenOptions::new();
+        let made = options.write(true).create_new(true).mode(0o600).open(&file);
+        std::io::Write::write_all(&mut made.unwrap(), b"syt_secret\n").unwrap();
+        Mock::given(path("/_matrix/client/v3/account/whoami"))
+            .and(header("authorization", "Bearer syt_secret"))
+            .respond_with(answer(200, json!({ "user_id": "@ann:x" })))
+            .mount(server)
+            .await;
+        let url = server.uri().parse().unwrap();
+        Person::at_hand(&Settings::default(), &url, Some(&file))
+            .await
+            .unwrap()
+            .unwrap()
+    }
+
+    fn answer(status: u16, body: serde_json::Value) -> ResponseTemplate {
+        ResponseTemplate::new(status).set_body_json(body)
+    }
+
+    #[tokio::test]
+    async fn a_burst_ends_at_the_first_message_that_is_not_taken() {
+        let server = MockServer::start().await;
+        let person = person(&server).await;
+        assert_eq!(person.user_id, "@ann:x");
+        let sends = "^/_matrix/client/v3/rooms/!r:x/send/dev.mosaicstack.fleet.probe/";
+        let limited = json!({ "errcode": "M_LIMIT_EXCEEDED", "retry_after_ms": 4_980 });
+        Mock::given(method("PUT"))
+            .and(path_regex(sends))
+            .respond_with(answer(200, json!({ "event_id": "$e" })))
+            .up_to_n_times(10)
+            .mount(&server)
+            .await;
+        Mock::given(method("PUT"))
+            .and(path_regex(sends))
+            .respond_with(answer(429, limited))
+            .expect(1)
+            .mount(&server)
+            .await;
+        let met = burst(&person, "!r:x").await.unwrap();
+        let expected = Burst::Limited {
+            after: 10,
+            wait_ms: Some(4_980),
+        };
+        assert_eq!(met, expected);
+    }
+
+    #[tokio::test]
+    async fn only_an_administrator_learns_whether_the_bot_is_exempted() {
+        let asked = "/_synapse/admin/v1/users/@fleet:x/override_ratelimit";
+        let table = [
+            (answer(403, json!({ "errcode": "M_FORBIDDEN" })), None),
+            (answer(200, json!({})), Some(false)),
+            (
+                answer(200, json!({ "messages_per_second": 0, "burst_count": 0 })),
+                Some(true),
+            ),
+        ];
+        for (told, expected) in table {
+            let server = MockServer::start().await;
+            let person = person(&server).await;
+            Mock::given(path(asked)).respond_with(told).mount(&server).await;
+            assert_eq!(person.is_exempt("@fleet:x").await.unwrap(), expected);
+        }
+    }
 
     #[test]
     fn a_limit_is_a_fault_only_where_it_holds_for_the_bot() {
