@@ -179,7 +179,10 @@ mod tests {
         for (told, expected) in table {
             let server = MockServer::start().await;
             let person = person(&server).await;
-            Mock::given(path(asked)).respond_with(told).mount(&server).await;
+            Mock::given(path(asked))
+                .respond_with(told)
+                .mount(&server)
+                .await;
             assert_eq!(person.is_exempt("@fleet:x").await.unwrap(), expected);
         }
     }
