@@ -101,6 +101,7 @@ verbs! {
         TaskCancel(task::Cancel) = "task.cancel",
         TaskRetry(task::Retry) = "task.retry",
         TaskDepend(task::Depend) = "task.depend",
+        TaskPriority(task::SetPriority) = "task.priority",
         AgentRegister(agent::Register) = "agent.register",
         AgentHeartbeat(agent::Heartbeat) = "agent.heartbeat",
         AgentRetire(agent::Retire) = "agent.retire",
@@ -109,7 +110,10 @@ verbs! {
         BudgetReset(budget::Reset) = "budget.reset",
         BoardPropose(board::Propose) = "board.propose",
         BoardVote(board::Vote) = "board.vote",
+        BoardWithdraw(board::Withdraw) = "board.withdraw",
+        BoardAmend(board::Amend) = "board.amend",
         BoardClose(board::Close) = "board.close",
+        BoardSeat(board::ChangeSeat) = "board.seat",
     }
 }
 
@@ -131,6 +135,12 @@ verbs! {
         BudgetStatus(budget::Status) = "budget.status",
         BoardShow(board::Show) = "board.show",
         BoardList(board::List) = "board.list",
+        BoardMine(board::Mine) = "board.mine",
+        BoardSeats(board::Seats) = "board.seats",
+        BoardTemplates(board::Templates) = "board.templates",
+        BoardPersonas(board::Personas) = "board.personas",
+        BoardExport(board::Export) = "board.export",
+        BoardMinutes(board::Minutes) = "board.minutes",
     }
 }
 

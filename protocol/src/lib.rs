@@ -13,9 +13,11 @@ pub mod ids;
 pub mod language;
 pub mod outbox;
 pub mod problem;
+pub mod record;
 pub mod reply;
 pub mod roster;
 pub mod scalar;
+pub mod template;
 pub mod time;
 pub mod verbs;
 

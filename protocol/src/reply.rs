@@ -1,8 +1,13 @@
 //! Answers, as typed values. [`Reply::document`] is what people read of them.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::record::Export;
+use crate::scalar::Name;
+use crate::template::{Persona, Template};
 use crate::verbs::fleet::VerbosityLevel;
 
 mod agent;
@@ -13,7 +18,9 @@ mod render;
 mod work;
 
 pub use agent::AgentView;
-pub use board::{BallotView, ProposalView, SeatView, TallyView};
+pub use board::{
+    BallotView, BoardSeatView, DecisionView, MinutesView, ProposalView, SeatView, TallyView,
+};
 pub use budget::{SpendView, WindowView};
 pub use fleet::{
     Check, CheckState, DoctorView, GrantView, HelpGroup, HelpLine, HelpView, IncidentView,
@@ -63,8 +70,20 @@ pub enum Reply {
     Proposal(Changed<ProposalView>),
     /// Proposals.
     Proposals(Vec<ProposalView>),
-    /// A ballot that was recorded.
+    /// A ballot that was recorded or taken back.
     Ballot(BallotView),
+    /// The standing board.
+    BoardSeats(Vec<BoardSeatView>),
+    /// A seat of the standing board that was changed.
+    BoardSeat(Changed<BoardSeatView>),
+    /// Templates of proposals, by name.
+    Templates(BTreeMap<Name, Template>),
+    /// Personas of seats, by name.
+    Personas(BTreeMap<Name, Persona>),
+    /// The whole record of a proposal.
+    Export(Box<Export>),
+    /// What was decided.
+    Minutes(MinutesView),
 }
 
 /// A thing, and what was just done to it.

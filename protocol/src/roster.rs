@@ -302,7 +302,7 @@ impl Role {
     }
 }
 
-fn read<T: DeserializeOwned>(yaml: &str) -> Result<T, FileError> {
+pub(crate) fn read<T: DeserializeOwned>(yaml: &str) -> Result<T, FileError> {
     let read = serde_path_to_error::deserialize(serde_norway::Deserializer::from_str(yaml));
     read.map_err(|e| {
         let path = e.path().to_string();

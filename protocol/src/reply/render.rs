@@ -3,6 +3,8 @@
 mod agent;
 mod board;
 mod budget;
+mod card;
+mod minutes;
 mod task;
 mod words;
 
@@ -42,6 +44,12 @@ impl Reply {
             Self::Proposal(changed) => board::proposal(changed, reader),
             Self::Proposals(all) => board::proposals(all, reader),
             Self::Ballot(view) => board::ballot(view),
+            Self::BoardSeats(all) => board::seats(all),
+            Self::BoardSeat(changed) => board::seat(changed),
+            Self::Templates(all) => board::templates(all),
+            Self::Personas(all) => board::personas(all),
+            Self::Export(export) => minutes::export(export),
+            Self::Minutes(view) => minutes::minutes(view, reader),
         }
     }
 }

@@ -1,17 +1,16 @@
 //! The board: proposals, ballots, decisions (board.md).
 
-use std::borrow::Cow;
-use std::fmt;
-use std::str::FromStr;
-
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Serialize};
-
 use super::{args, words};
 use crate::ids::ProposalRef;
-use crate::language::{Command, Request};
-use crate::scalar::{Brief, Name, Note, Percent, Title, UserId};
+use crate::record::{Statement, Threshold};
+use crate::scalar::{Brief, Name, Note, Percent, Title};
 use crate::time::Moment;
+
+mod effect;
+mod seat;
+
+pub use effect::{Effect, EffectError};
+pub use seat::{Holder, NotASeat, Seat};
 
 words! {
     /// What a proposal is about; each kind has its rule and its whitelist of effects.
@@ -74,10 +73,54 @@ args! {
         #[arg(long = "seat", value_name = "SEAT")]
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         seats: Vec<Seat>,
-        /// Share of the weight that must be cast (default: 50)
+        /// Share of the weight that must be cast (default: the template's)
         #[arg(long, value_name = "PERCENT")]
         #[serde(default, skip_serializing_if = "Option::is_none")]
         quorum: Option<Percent>,
+        /// Share of the weight for and against that passes: majority, or one such as 2/3
+        #[arg(long, value_name = "SHARE")]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        threshold: Option<Threshold>,
+        /// Rule and seats by name; see them with: board templates
+        #[arg(long, value_name = "NAME")]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        template: Option<Name>,
+    }
+}
+args! {
+    /// Close a proposal as superseded and open a changed one in its place; ballots are cast anew
+    Amend {
+        /// The proposal
+        #[arg(value_name = "PROPOSAL")]
+        proposal: ProposalRef,
+        /// Another title
+        #[arg(long, allow_hyphen_values = true)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        title: Option<Title>,
+        /// Another text
+        #[arg(long, allow_hyphen_values = true)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        text: Option<Brief>,
+        /// Another effect
+        #[arg(long, value_name = "COMMAND", conflicts_with = "no_effect")]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        effect: Option<Effect>,
+        /// Without an effect
+        #[arg(long)]
+        #[serde(default)]
+        no_effect: bool,
+        /// Another end (default: as much time again)
+        #[arg(long, value_name = "TIME")]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        closes_at: Option<Moment>,
+        /// Other seats; repeat
+        #[arg(long = "seat", value_name = "SEAT")]
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        seats: Vec<Seat>,
+        /// Why
+        #[arg(long, allow_hyphen_values = true)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<Note>,
     }
 }
 args! {
@@ -97,10 +140,112 @@ args! {
         #[arg(long, value_name = "PERCENT")]
         #[serde(default, skip_serializing_if = "Option::is_none")]
         confidence: Option<Percent>,
+        /// What worries you; repeat
+        #[arg(long = "concern", value_name = "TEXT", allow_hyphen_values = true)]
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        concerns: Vec<Note>,
+        /// What you would do; repeat
+        #[arg(long = "recommendation", value_name = "TEXT", allow_hyphen_values = true)]
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        recommendations: Vec<Note>,
+        /// What may go badly wrong; repeat
+        #[arg(long = "risk", value_name = "TEXT", allow_hyphen_values = true)]
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        key_risks: Vec<Note>,
         /// The seat you vote for, where you hold several
         #[arg(long = "as", value_name = "SEAT")]
         #[serde(default, rename = "as", skip_serializing_if = "Option::is_none")]
         seat: Option<Name>,
+    }
+}
+args! {
+    /// Take a ballot back; the seat has then not voted
+    Withdraw {
+        /// The proposal
+        #[arg(value_name = "PROPOSAL")]
+        proposal: ProposalRef,
+        /// The seat, where you hold several
+        #[arg(long = "as", value_name = "SEAT")]
+        #[serde(default, rename = "as", skip_serializing_if = "Option::is_none")]
+        seat: Option<Name>,
+    }
+}
+words! {
+    /// What is done to a seat of the standing board.
+    SeatChange {
+        /// Keep it from voting, on open proposals too.
+        Suspend = "suspend",
+        /// Let it vote again.
+        Restore = "restore",
+        /// Make it, or change its holder, weight or veto.
+        Set = "set",
+        /// Take it away; open proposals keep theirs.
+        Remove = "remove",
+    }
+}
+args! {
+    /// Change a seat of the standing board: suspend, restore, set or remove it
+    ChangeSeat {
+        /// What to do
+        #[arg(value_enum, value_name = "CHANGE")]
+        change: SeatChange,
+        /// The seat
+        #[arg(value_name = "SEAT")]
+        seat: Name,
+        /// Who holds it: a Matrix user or an agent's name
+        #[arg(long)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        holder: Option<Holder>,
+        /// Weight of its ballot, 1 to 1000 (default: 1)
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        weight: Option<u16>,
+        /// Its veto blocks
+        #[arg(long)]
+        #[serde(default)]
+        veto: bool,
+        /// Why
+        #[arg(long, allow_hyphen_values = true)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<Note>,
+    }
+}
+args! {
+    /// Show the standing board: seats, holders, weights
+    Seats {}
+}
+args! {
+    /// List the templates of proposals: rule and seats by name
+    Templates {}
+}
+args! {
+    /// Show what a seat is asked to look at
+    Personas {
+        /// The persona; none lists all
+        #[arg(value_name = "PERSONA")]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        persona: Option<Name>,
+    }
+}
+args! {
+    /// List the open proposals that wait for your ballot
+    Mine {}
+}
+args! {
+    /// Give a proposal's whole record, to keep it and to verify it offline
+    Export {
+        /// The proposal
+        #[arg(value_name = "PROPOSAL")]
+        proposal: ProposalRef,
+    }
+}
+args! {
+    /// List what was decided
+    Minutes {
+        /// Decided since then (default: 30 days ago)
+        #[arg(long, value_name = "TIME")]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        since: Option<Moment>,
     }
 }
 args! {
@@ -145,130 +290,15 @@ impl Vote {
         let text = joined.strip_prefix("because ").unwrap_or(&joined).trim();
         (!text.is_empty()).then(|| text.to_owned())
     }
-}
 
-/// A command that runs when a proposal passes. Which commands are allowed depends on the kind.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Effect(pub Box<Command>);
-
-impl FromStr for Effect {
-    type Err = EffectError;
-
-    fn from_str(line: &str) -> Result<Self, EffectError> {
-        match crate::chat::parse_inner(line) {
-            Ok(Request::Command(command)) => Ok(Self(Box::new(command))),
-            Ok(Request::Query(_)) => Err(EffectError::ReadsOnly),
-            Err(e) => Err(EffectError::Unreadable(e.problem().detail)),
-        }
-    }
-}
-
-/// Why a text is no effect.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum EffectError {
-    /// It is a query.
-    #[error("only reads, so there is nothing to run when the proposal passes")]
-    ReadsOnly,
-    /// It is no command.
-    #[error("is not a command: {0}")]
-    Unreadable(String),
-}
-
-impl JsonSchema for Effect {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Effect".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "object", "description": "a command, as in POST /v1/commands", "maxProperties": 1, "minProperties": 1 })
-    }
-}
-
-/// Who holds a seat.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Holder {
-    /// A person or any account, by Matrix user id.
-    User(UserId),
-    /// An agent by name; any incarnation of it.
-    Agent(Name),
-}
-
-impl fmt::Display for Holder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::User(user) => user.fmt(f),
-            Self::Agent(name) => name.fmt(f),
-        }
-    }
-}
-
-/// A seat at the board: title, holder, weight, whether it may veto.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Seat {
-    /// Title, for example `cto`.
-    pub title: Name,
-    /// Who votes for it.
-    pub holder: Holder,
-    /// Weight of its ballot, 1 to 1000.
-    pub weight: u16,
-    /// Whether its veto blocks.
-    #[serde(default)]
-    pub may_veto: bool,
-}
-
-/// The text is no seat.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "is not a seat; write TITLE=HOLDER, for example cto=@dana:example.org, cfo=code-1*2 or ceo=@kim:example.org!veto"
-)]
-pub struct NotASeat;
-
-impl FromStr for Seat {
-    type Err = NotASeat;
-
-    fn from_str(text: &str) -> Result<Self, NotASeat> {
-        let (title, rest) = text.split_once('=').ok_or(NotASeat)?;
-        let (rest, may_veto) = rest
-            .strip_suffix("!veto")
-            .map_or((rest, false), |r| (r, true));
-        let (holder, weight) = match rest.split_once('*') {
-            Some((holder, n)) => (holder, n.parse().map_err(|_| NotASeat)?),
-            None => (rest, 1),
-        };
-        if !(1..=1_000).contains(&weight) {
-            return Err(NotASeat);
-        }
-        let holder = if holder.starts_with('@') {
-            Holder::User(holder.parse().map_err(|_| NotASeat)?)
-        } else {
-            Holder::Agent(holder.parse().map_err(|_| NotASeat)?)
-        };
-        Ok(Self {
-            title: title.parse().map_err(|_| NotASeat)?,
-            holder,
-            weight,
-            may_veto,
-        })
-    }
-}
-
-impl fmt::Display for Seat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}={}", self.title, self.holder)?;
-        if self.weight != 1 {
-            write!(f, "*{}", self.weight)?;
-        }
-        if self.may_veto {
-            f.write_str("!veto")
-        } else {
-            Ok(())
+    /// Everything the voter wrote.
+    pub fn statement(&self) -> Statement {
+        let texts = |notes: &[Note]| notes.iter().map(Note::to_string).collect();
+        Statement {
+            reason: self.reason_text(),
+            concerns: texts(&self.concerns),
+            recommendations: texts(&self.recommendations),
+            key_risks: texts(&self.key_risks),
         }
     }
 }

@@ -258,3 +258,14 @@ args! {
         remove: bool,
     }
 }
+args! {
+    /// Change how soon a task is taken up
+    SetPriority {
+        /// The task
+        #[arg(value_name = "TASK")]
+        task: TaskRef,
+        /// 0 to 100, higher sooner
+        #[arg(value_name = "N")]
+        priority: Percent,
+    }
+}

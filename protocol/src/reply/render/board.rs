@@ -1,8 +1,14 @@
-//! Proposals and ballots as people read them.
+//! Proposals, ballots and the board as people read them.
 
+use std::collections::BTreeMap;
+
+use super::card;
 use super::words::{cell, counted, or_dash, spoken, state_after, subject, with_notes};
 use crate::document::{Document, Span, bold, code, text};
-use crate::reply::{BallotView, Changed, ProposalView, SeatView, TallyView};
+use crate::record::Threshold;
+use crate::reply::{BallotView, BoardSeatView, Changed, ProposalView, SeatView, TallyView};
+use crate::scalar::Name;
+use crate::template::{Persona, Template, TemplateSeats};
 use crate::time::Reader;
 use crate::verbs::board::{Holder, Verdict};
 
@@ -23,7 +29,7 @@ pub(super) fn proposal(changed: &Changed<ProposalView>, reader: &Reader<'_>) -> 
     }
     document = document.list(facts(proposal, reader)).table(
         ["Seat", "Holder", "Ballot", "Why"],
-        proposal.seats.iter().map(seat),
+        proposal.seats.iter().map(row),
     );
     if proposal.state == "open" {
         let how = [
@@ -39,31 +45,32 @@ pub(super) fn proposal(changed: &Changed<ProposalView>, reader: &Reader<'_>) -> 
 
 fn facts(proposal: &ProposalView, reader: &Reader<'_>) -> Vec<Vec<Span>> {
     let by = if proposal.state == "open" {
-        let closes = reader.moment(proposal.closes_at);
+        let closes = reader.moment(proposal.ends_early_at.unwrap_or(proposal.ends_at));
         format!("By {}; closes {closes}", proposal.proposer)
     } else {
         format!("By {}", proposal.proposer)
     };
-    let cast = format!("{}; quorum {} %", tally(&proposal.tally), proposal.quorum);
+    let cast = format!(
+        "{}; quorum {} %",
+        tally(&proposal.tally),
+        proposal.rule.quorum
+    );
     let mut facts = vec![vec![text(by)], vec![text(cast)]];
-    facts.extend(
-        proposal
-            .effect_text
-            .as_ref()
-            .map(|e| vec![text(format!("If it passes: {e}"))]),
-    );
-    facts.extend(
-        proposal
-            .effect_outcome
-            .as_ref()
-            .map(|o| vec![text(format!("Effect: {o}"))]),
-    );
+    facts.extend(card::demands(proposal).into_iter().map(|d| vec![text(d)]));
+    let effect = proposal.effect_text.as_ref();
+    facts.extend(effect.map(|e| vec![text(format!("If it passes: {e}"))]));
+    let outcome = proposal.effect_outcome.as_ref();
+    facts.extend(outcome.map(|o| vec![text(format!("Effect: {o}"))]));
+    let before = proposal.supersedes.as_ref();
+    facts.extend(before.map(|p| vec![text("In the place of "), code(p)]));
+    let after = proposal.superseded_by.as_ref();
+    facts.extend(after.map(|p| vec![text("Superseded by "), code(p)]));
     let hash: String = proposal.hash.chars().take(12).collect();
     facts.push(vec![text("Hash: "), code(hash)]);
     facts
 }
 
-fn tally(tally: &TallyView) -> String {
+pub(super) fn tally(tally: &TallyView) -> String {
     let parts = [
         (tally.approve, "for"),
         (tally.conditional, "for with conditions"),
@@ -83,7 +90,8 @@ fn tally(tally: &TallyView) -> String {
     format!("{} of {} cast{detail}", tally.cast, tally.total)
 }
 
-fn seat(view: &SeatView) -> [Vec<Span>; 4] {
+/// A seat's title with what sets it apart.
+pub(super) fn title(view: &SeatView) -> String {
     let weight = if view.seat.weight == 1 {
         String::new()
     } else {
@@ -94,16 +102,24 @@ fn seat(view: &SeatView) -> [Vec<Span>; 4] {
     } else {
         ""
     };
-    let holder = match &view.seat.holder {
-        Holder::User(user) => vec![Span::User(user.clone())],
-        Holder::Agent(name) => vec![code(name)],
-    };
+    let suspended = if view.suspended { " (suspended)" } else { "" };
+    format!("{}{weight}{veto}{suspended}", view.seat.title)
+}
+
+pub(super) fn holder(holder: &Holder) -> Span {
+    match holder {
+        Holder::User(user) => Span::User(user.clone()),
+        Holder::Agent(name) => code(name),
+    }
+}
+
+fn row(view: &SeatView) -> [Vec<Span>; 4] {
     let ballot = view.verdict.map_or("–", Verdict::as_str);
     [
-        cell(format!("{}{weight}{veto}", view.seat.title)),
-        holder,
+        cell(title(view)),
+        vec![holder(&view.seat.holder)],
         cell(ballot),
-        or_dash(view.reason.as_ref()),
+        or_dash(view.statement.reason.as_ref()),
     ]
 }
 
@@ -120,7 +136,7 @@ pub(super) fn proposals(all: &[ProposalView], reader: &Reader<'_>) -> Document {
             cell(spoken(&p.state)),
             cell(tally(&p.tally)),
             cell(if p.state == "open" {
-                reader.moment(p.closes_at)
+                reader.moment(p.ends_early_at.unwrap_or(p.ends_at))
             } else {
                 "–".to_owned()
             }),
@@ -132,8 +148,19 @@ pub(super) fn proposals(all: &[ProposalView], reader: &Reader<'_>) -> Document {
 }
 
 pub(super) fn ballot(view: &BallotView) -> Document {
+    let behind = format!(
+        " on {}: {} (entry {})",
+        view.proposal, view.title, view.sequence
+    );
+    let Some(verdict) = view.verdict else {
+        return Document::new().paragraph([
+            text("🗳 "),
+            bold(&view.seat),
+            text(format!(" has no ballot any more{behind}")),
+        ]);
+    };
     let change = match view.replaces {
-        Some(before) if before == view.verdict => " again".to_owned(),
+        Some(before) if before == verdict => " again".to_owned(),
         Some(before) => format!(" instead of {before}"),
         None => String::new(),
     };
@@ -141,10 +168,101 @@ pub(super) fn ballot(view: &BallotView) -> Document {
         text("🗳 "),
         bold(&view.seat),
         text(" votes "),
-        bold(view.verdict),
-        text(format!(
-            "{change} on {}: {} (ballot {})",
-            view.proposal, view.title, view.sequence
-        )),
+        bold(verdict),
+        text(format!("{change}{behind}")),
     ])
+}
+
+pub(super) fn seats(all: &[BoardSeatView]) -> Document {
+    if all.is_empty() {
+        let how = code("!board seat set cto --holder @dana:example.org");
+        return Document::new().paragraph([
+            text("There is no standing board: every operator is a seat. To make one: "),
+            how,
+        ]);
+    }
+    Document::new()
+        .paragraph([bold(counted(all.len() as u64, "seat"))])
+        .table(
+            ["Seat", "Holder", "Weight", "Veto", "State"],
+            all.iter().map(board_row),
+        )
+}
+
+fn board_row(view: &BoardSeatView) -> [Vec<Span>; 5] {
+    [
+        vec![bold(&view.seat.title)],
+        vec![holder(&view.seat.holder)],
+        cell(view.seat.weight),
+        cell(if view.seat.may_veto { "yes" } else { "–" }),
+        cell(if view.suspended {
+            "suspended"
+        } else {
+            "may vote"
+        }),
+    ]
+}
+
+pub(super) fn seat(changed: &Changed<BoardSeatView>) -> Document {
+    let view = &changed.now;
+    let head = subject(changed, &view.seat.title).into_iter().chain([
+        text(", held by "),
+        holder(&view.seat.holder),
+        text(format!(", weight {}", view.seat.weight)),
+    ]);
+    with_notes(Document::new().paragraph(head), &changed.notes)
+}
+
+pub(super) fn templates(all: &BTreeMap<Name, Template>) -> Document {
+    let rows = all.iter().map(|(name, template)| {
+        let kinds: Vec<String> = template.kinds.iter().map(|k| spoken(k.as_str())).collect();
+        [
+            vec![code(name)],
+            cell(&template.about),
+            cell(template_seats(&template.seats)),
+            cell(format!("{} %", template.quorum.get())),
+            cell(threshold(template.threshold)),
+            or_dash((!kinds.is_empty()).then(|| kinds.join(", "))),
+        ]
+    });
+    Document::new()
+        .paragraph([
+            bold(counted(all.len() as u64, "template")),
+            text("; to use one: "),
+            code("!board propose \"The question\" --template forge"),
+        ])
+        .table(
+            ["Name", "What for", "Seats", "Quorum", "Passes", "Usual for"],
+            rows,
+        )
+}
+
+fn template_seats(seats: &TemplateSeats) -> String {
+    match seats {
+        TemplateSeats::Standing => "the standing board".to_owned(),
+        TemplateSeats::Operators => "every operator".to_owned(),
+        TemplateSeats::Named(seats) => {
+            let titles: Vec<&str> = seats.iter().map(|s| s.title.as_str()).collect();
+            titles.join(", ")
+        }
+    }
+}
+
+/// The share that passes, as people say it.
+pub(super) fn threshold(threshold: Threshold) -> String {
+    match threshold {
+        Threshold::Majority => "more than half".to_owned(),
+        Threshold::AtLeast { of, out_of } if of == out_of => "nobody against".to_owned(),
+        Threshold::AtLeast { of, out_of } => format!("{of} of {out_of}"),
+    }
+}
+
+pub(super) fn personas(all: &BTreeMap<Name, Persona>) -> Document {
+    all.iter()
+        .fold(Document::new(), |document, (name, persona)| {
+            document
+                .heading([text(format!("{} ", persona.title)), code(name)])
+                .paragraph([text(&persona.mandate)])
+                .list(persona.questions.iter().map(|q| vec![text(q)]))
+        })
 }
