@@ -82,13 +82,13 @@ pub fn need(verb: &str, writes: bool) -> Option<Need> {
     }
     match verb {
         "pause" | "resume" | "member.add" | "member.grant" | "member.revoke" | "agent.retire"
-        | "budget.set" | "budget.reset" | "board.close" => Some(Need::Operator(MODERATOR)),
+        | "budget.set" | "budget.reset" | "board.close" | "board.seat" => Some(Need::Operator(MODERATOR)),
         "verbosity" => Some(Need::MemberWithPower(MODERATOR)),
         "mission.new" | "mission.close" | "task.add" | "task.unblock" | "task.cancel"
-        | "task.retry" | "task.depend" | "board.propose" => Some(Need::Member),
+        | "task.retry" | "task.depend" | "task.priority" | "board.propose" | "board.amend" => Some(Need::Member),
         "task.claim" | "task.renew" | "task.progress" | "task.complete" | "task.fail"
         | "task.block" | "task.release" | "agent.register" | "agent.heartbeat" | "spend.report"
-        | "board.vote" => Some(Need::Agent),
+        | "board.vote" | "board.withdraw" => Some(Need::Agent),
         _ => None,
     }
 }

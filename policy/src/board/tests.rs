@@ -1,41 +1,96 @@
-use fleet_protocol::verbs::fleet::{Pause, Resume};
+//! Tables of the board's rules; the properties are in `properties`, the record in `record`.
 
-use proptest::prelude::*;
+use fleet_protocol::Timestamp;
+use fleet_protocol::record::{
+    Act, Ballot, Content, Default as ByDefault, Entry, Extension, FrozenSeat, Outcome, Rule,
+    Threshold, Via,
+};
+use fleet_protocol::scalar::Name;
+use fleet_protocol::verbs::board::{Effect, Holder, ProposalKind, Verdict};
+use fleet_protocol::verbs::fleet::{Pause, Resume};
+use fleet_protocol::Command;
 
 use super::*;
+
+mod properties;
+mod record;
+
+use Verdict::{Abstain, Approve, Conditional, Reject, Veto};
 
 const RULE: Rule = Rule {
     quorum: 50,
     threshold: Threshold::Majority,
+    default: ByDefault::Rejected,
+    principals: 1,
+    two_keys: false,
+    human_above: None,
 };
 
-fn seats(weights: &[u16]) -> Vec<SeatWeight> {
-    let seat = |w: &u16| SeatWeight {
-        weight: *w,
+/// A seat `s0`, `s1`, ... held by a person of its own.
+fn seat(index: usize, weight: u16) -> FrozenSeat {
+    FrozenSeat {
+        title: format!("s{index}").parse().unwrap(),
+        holder: format!("@u{index}:test").parse().unwrap(),
+        weight,
         may_veto: false,
+        human: true,
+        proposer: false,
+    }
+}
+
+fn seats(weights: &[u16]) -> Vec<FrozenSeat> {
+    weights
+        .iter()
+        .enumerate()
+        .map(|(i, w)| seat(i, *w))
+        .collect()
+}
+
+fn entry(sequence: u64, act: Act) -> Entry {
+    Entry {
+        sequence,
+        at: Timestamp::from_millis(1_000 * sequence.cast_signed()),
+        by: "@kim:test".into(),
+        event: None,
+        act,
+    }
+}
+
+fn cast(sequence: u64, index: usize, verdict: Verdict, reasoned: bool) -> Entry {
+    let ballot = Ballot {
+        seat: format!("s{index}").parse().unwrap(),
+        verdict,
+        via: Via::Command,
+        incarnation: None,
+        confidence: None,
+        reasoned,
+        statement_hash: None,
+        statement: None,
     };
-    weights.iter().map(seat).collect()
+    entry(sequence, Act::Cast(ballot))
 }
 
-fn ballots(verdicts: &[Verdict]) -> Vec<Version> {
-    let version = |(seat, verdict): (usize, &Verdict)| Version {
-        seat,
-        sequence: seat as u64 + 1,
-        verdict: *verdict,
-        reasoned: true,
-    };
-    verdicts.iter().enumerate().map(version).collect()
+fn name(text: &str) -> Name {
+    text.parse().unwrap()
 }
 
-fn decide(weights: &[u16], verdicts: &[Verdict]) -> Outcome {
-    outcome(tally(&seats(weights), &ballots(verdicts)), &RULE)
+/// One ballot of each of the first seats.
+fn ballots(verdicts: &[Verdict]) -> Vec<Entry> {
+    let one = |(i, v): (usize, &Verdict)| cast(i as u64 + 1, i, *v, true);
+    verdicts.iter().enumerate().map(one).collect()
 }
 
-use Verdict::{Abstain, Approve, Conditional, Reject, Veto};
+fn decide(seats: &[FrozenSeat], entries: &[Entry], rule: &Rule, human: bool) -> Ended {
+    outcome(&tally(seats, &stand(seats, entries)), rule, human)
+}
+
+fn early(seats: &[FrozenSeat], entries: &[Entry], rule: &Rule) -> Option<Outcome> {
+    settled(&tally(seats, &stand(seats, entries)), rule, false)
+}
 
 #[test]
 fn outcomes_of_four_seats() {
-    let table: [(&[Verdict], Outcome); 9] = [
+    let table: [(&[Verdict], Outcome); 10] = [
         (&[Approve, Approve, Reject, Reject], Outcome::Rejected),
         (&[Approve, Approve, Approve, Reject], Outcome::Approved),
         (&[Approve], Outcome::Rejected),
@@ -48,116 +103,359 @@ fn outcomes_of_four_seats() {
         ),
         (&[Approve, Approve, Conditional, Reject], Outcome::Approved),
         (&[Conditional, Conditional], Outcome::ApprovedWithConditions),
+        (&[Veto, Approve, Approve, Approve], Outcome::Approved),
     ];
     for (verdicts, expected) in table {
-        assert_eq!(decide(&[1, 1, 1, 1], verdicts), expected, "{verdicts:?}");
+        let ended = decide(&seats(&[1; 4]), &ballots(verdicts), &RULE, false);
+        assert_eq!(ended.outcome, expected, "{verdicts:?}");
     }
 }
 
 #[test]
 fn weights_decide() {
-    assert_eq!(
-        decide(&[3, 1, 1], &[Reject, Approve, Approve]),
-        Outcome::Rejected
-    );
-    assert_eq!(decide(&[1, 2], &[Reject, Approve]), Outcome::Approved);
+    let cases = [
+        (
+            &[3, 1, 1][..],
+            &[Reject, Approve, Approve][..],
+            Outcome::Rejected,
+        ),
+        (&[1, 2], &[Reject, Approve], Outcome::Approved),
+    ];
+    for (weights, verdicts, expected) in cases {
+        let ended = decide(&seats(weights), &ballots(verdicts), &RULE, false);
+        assert_eq!(ended.outcome, expected, "{weights:?}");
+    }
 }
 
 #[test]
 fn a_veto_blocks_only_with_right_and_reason() {
-    let mut table = seats(&[1, 1, 1, 1]);
-    let mut cast = ballots(&[Veto, Approve, Approve, Approve]);
-    assert_eq!(outcome(tally(&table, &cast), &RULE), Outcome::Approved);
+    let mut table = seats(&[1; 4]);
+    let mut all = ballots(&[Veto, Approve, Approve, Approve]);
     table[0].may_veto = true;
-    assert_eq!(outcome(tally(&table, &cast), &RULE), Outcome::Rejected);
-    cast[0].reasoned = false;
-    assert_eq!(outcome(tally(&table, &cast), &RULE), Outcome::Approved);
-}
-
-#[test]
-fn two_of_three_passes_at_the_share() {
-    let rule = Rule {
-        quorum: 0,
-        threshold: Threshold::AtLeast { of: 2, out_of: 3 },
-    };
-    let cast = ballots(&[Approve, Approve, Reject]);
     assert_eq!(
-        outcome(tally(&seats(&[1, 1, 1]), &cast), &rule),
+        decide(&table, &all, &RULE, false).outcome,
+        Outcome::Rejected
+    );
+    all[0] = cast(1, 0, Veto, false);
+    assert_eq!(
+        decide(&table, &all, &RULE, false).outcome,
         Outcome::Approved
     );
 }
 
 #[test]
-fn an_uncast_veto_keeps_an_approval_open() {
-    let mut table = seats(&[1, 1, 1, 1]);
-    let cast = ballots(&[Approve, Approve, Approve]);
-    assert_eq!(
-        settled(tally(&table, &cast), &RULE),
-        Some(Outcome::Approved)
-    );
-    table[3].may_veto = true;
-    assert_eq!(settled(tally(&table, &cast), &RULE), None);
+fn shares_pass_at_the_share_and_a_majority_only_above_half() {
+    let share = |of, out_of| Rule {
+        quorum: 0,
+        threshold: Threshold::AtLeast { of, out_of },
+        ..RULE
+    };
+    let three = ballots(&[Approve, Approve, Reject]);
+    for (rule, expected) in [
+        (share(2, 3), Outcome::Approved),
+        (share(3, 4), Outcome::Rejected),
+        (share(1, 1), Outcome::Rejected),
+    ] {
+        assert_eq!(
+            decide(&seats(&[1; 3]), &three, &rule, false).outcome,
+            expected,
+            "{rule:?}"
+        );
+    }
 }
 
 #[test]
-fn a_seat_that_changes_its_mind_leaves_the_vote_to_the_other() {
-    let rule = Rule {
-        quorum: 100,
+fn a_default_holds_without_quorum_or_votes_and_never_over_an_objection() {
+    let lazy = Rule {
+        quorum: 50,
+        default: ByDefault::Approved,
         ..RULE
     };
-    let table = seats(&[1, 1]);
-    let version = |sequence, verdict| Version {
-        seat: 0,
-        sequence,
-        verdict,
-        reasoned: false,
+    let table: [(&[Verdict], Ended); 4] = [
+        (
+            &[],
+            Ended {
+                outcome: Outcome::Approved,
+                by_default: true,
+            },
+        ),
+        (
+            &[Reject],
+            Ended {
+                outcome: Outcome::Rejected,
+                by_default: true,
+            },
+        ),
+        (
+            &[Abstain, Abstain],
+            Ended {
+                outcome: Outcome::Approved,
+                by_default: true,
+            },
+        ),
+        (
+            &[Approve, Abstain],
+            Ended {
+                outcome: Outcome::Approved,
+                by_default: false,
+            },
+        ),
+    ];
+    for (verdicts, expected) in table {
+        assert_eq!(
+            decide(&seats(&[1; 4]), &ballots(verdicts), &lazy, false),
+            expected,
+            "{verdicts:?}"
+        );
+    }
+    let nobody = decide(&seats(&[1; 4]), &[], &RULE, false);
+    assert_eq!(
+        nobody,
+        Ended {
+            outcome: Outcome::Rejected,
+            by_default: true
+        }
+    );
+}
+
+#[test]
+fn one_principal_on_several_seats_is_one_principal() {
+    let rule = Rule {
+        principals: 2,
+        ..RULE
     };
-    let cast = [version(1, Approve), version(2, Abstain)];
-    assert_eq!(settled(tally(&table, &cast), &rule), None);
-    let other = Version {
-        seat: 1,
-        ..version(3, Approve)
+    let mut table = seats(&[1; 3]);
+    table[1].holder = table[0].holder.clone();
+    let both = ballots(&[Approve, Approve]);
+    assert_eq!(
+        decide(&table, &both, &rule, false).outcome,
+        Outcome::Rejected
+    );
+    assert_eq!(early(&table, &both, &rule), None, "the third can complete");
+    let third = ballots(&[Approve, Approve, Approve]);
+    assert_eq!(
+        decide(&table, &third, &rule, false).outcome,
+        Outcome::Approved
+    );
+    let with_conditions = ballots(&[Approve, Approve, Conditional]);
+    assert_eq!(
+        decide(&table, &with_conditions, &rule, false).outcome,
+        Outcome::ApprovedWithConditions
+    );
+    assert!(!can_pass(&table[..2], &rule, false));
+    assert!(can_pass(&table, &rule, false));
+}
+
+#[test]
+fn two_keys_are_two_others_than_the_proposer() {
+    let rule = Rule {
+        quorum: 0,
+        two_keys: true,
+        ..RULE
     };
-    let all = tally(&table, &[cast[0], cast[1], other]);
-    assert_eq!(settled(all, &rule), Some(Outcome::Approved));
+    let mut table = seats(&[1; 3]);
+    table[0].proposer = true;
+    let cases: [(&[Verdict], Outcome); 3] = [
+        (&[Approve, Approve], Outcome::Rejected),
+        (&[Approve, Approve, Approve], Outcome::Approved),
+        (&[Reject, Approve, Approve], Outcome::Approved),
+    ];
+    for (verdicts, expected) in cases {
+        assert_eq!(
+            decide(&table, &ballots(verdicts), &rule, false).outcome,
+            expected,
+            "{verdicts:?}"
+        );
+    }
+}
+
+#[test]
+fn money_above_the_limit_needs_the_approval_of_a_person() {
+    let mut table = seats(&[1; 4]);
+    table.iter_mut().skip(1).for_each(|s| s.human = false);
+    let agents = [
+        cast(1, 1, Approve, true),
+        cast(2, 2, Approve, true),
+        cast(3, 3, Approve, true),
+    ];
+    assert_eq!(
+        decide(&table, &agents, &RULE, false).outcome,
+        Outcome::Approved
+    );
+    assert_eq!(
+        decide(&table, &agents, &RULE, true).outcome,
+        Outcome::Rejected
+    );
+    let open = tally(&table, &stand(&table, &agents));
+    assert_eq!(settled(&open, &RULE, true), None, "a person is missing");
+    let conditional = [&agents[..], &[cast(4, 0, Conditional, true)]].concat();
+    assert_eq!(
+        decide(&table, &conditional, &RULE, true).outcome,
+        Outcome::Rejected,
+        "conditions are no approval"
+    );
+    let human = [&agents[..], &[cast(4, 0, Approve, true)]].concat();
+    assert_eq!(
+        decide(&table, &human, &RULE, true).outcome,
+        Outcome::Approved
+    );
+}
+
+#[test]
+fn money_is_counted_with_what_passed_and_an_unknown_price_is_above() {
+    let rule = |human_above| Rule {
+        human_above,
+        ..RULE
+    };
+    let table = [
+        (None, Money::Unknown, 0, false),
+        (Some(100), Money::None, 1_000, false),
+        (Some(100), Money::Known(60), 40, false),
+        (Some(100), Money::Known(60), 41, true),
+        (Some(u64::MAX), Money::Unknown, 0, true),
+        (Some(u64::MAX - 1), Money::Known(u64::MAX), u64::MAX, true),
+    ];
+    for (limit, money, passed, expected) in table {
+        assert_eq!(
+            human_required(&rule(limit), money, passed),
+            expected,
+            "{limit:?} {money:?} {passed}"
+        );
+    }
+}
+
+#[test]
+fn a_ballot_is_changed_withdrawn_and_retracted() {
+    let table = seats(&[1; 2]);
+    let withdraw = |n| entry(n, Act::Withdraw { seat: name("s0") });
+    let retract = |n, of| entry(n, Act::Retract { of });
+    let first = cast(1, 0, Approve, false);
+    let second = cast(2, 0, Reject, false);
+    let verdict = |entries: &[Entry]| stand(&table, entries)[0].ballot.map(|(_, b)| b.verdict);
+    let cases = [
+        (vec![first.clone(), second.clone()], Some(Reject)),
+        (
+            vec![first.clone(), second.clone(), retract(3, 2)],
+            Some(Approve),
+        ),
+        (
+            vec![first.clone(), second.clone(), retract(3, 1)],
+            Some(Reject),
+        ),
+        (
+            vec![first.clone(), second.clone(), retract(3, 1), retract(4, 2)],
+            None,
+        ),
+        (vec![first.clone(), second.clone(), withdraw(3)], None),
+        (
+            vec![first.clone(), withdraw(2), cast(3, 0, Abstain, false)],
+            Some(Abstain),
+        ),
+        (
+            vec![
+                first,
+                withdraw(2),
+                cast(3, 0, Abstain, false),
+                retract(4, 3),
+            ],
+            None,
+        ),
+        (vec![cast(1, 7, Approve, false)], None),
+    ];
+    for (entries, expected) in cases {
+        assert_eq!(verdict(&entries), expected, "{entries:?}");
+    }
+}
+
+#[test]
+fn a_suspended_seat_keeps_weight_and_ballot() {
+    let table = seats(&[1; 4]);
+    let suspend = |n| entry(n, Act::Suspend { seat: name("s0") });
+    let restore = |n| entry(n, Act::Restore { seat: name("s0") });
+    let entries = [cast(1, 0, Approve, false), suspend(2)];
+    let stood = stand(&table, &entries);
+    assert!(stood[0].suspended && stood[0].ballot.is_some());
+    assert_eq!(tally(&table, &stood).total, 4);
+    assert!(!stand(&table, &[suspend(1), restore(2)])[0].suspended);
+}
+
+#[test]
+fn an_uncast_veto_keeps_an_approval_open() {
+    let mut table = seats(&[1; 4]);
+    let all = ballots(&[Approve, Approve, Approve]);
+    assert_eq!(early(&table, &all, &RULE), Some(Outcome::Approved));
+    table[3].may_veto = true;
+    assert_eq!(early(&table, &all, &RULE), None);
 }
 
 #[test]
 fn seats_are_found_by_holder_and_name() {
-    let seats: Vec<Seat> = ["ceo=code-1", "cto=code-2", "cfo=code-2"]
-        .iter()
-        .map(|s| s.parse().unwrap())
-        .collect();
-    let agent = |n: &str| [Holder::Agent(n.parse().unwrap())];
-    let named: Name = "cfo".parse().unwrap();
+    let mut table = seats(&[1; 3]);
+    table[0].holder = Holder::Agent(name("code-1"));
+    table[1].holder = Holder::Agent(name("code-2"));
+    table[2].holder = Holder::Agent(name("code-2"));
+    let agent = |n: &str| [Holder::Agent(name(n))];
     assert_eq!(
-        eligible(&seats, &agent("code-1"), None),
+        eligible(&table, &agent("code-1"), None),
         Eligibility::Seat(0)
     );
     assert_eq!(
-        eligible(&seats, &agent("code-2"), None),
+        eligible(&table, &agent("code-2"), None),
         Eligibility::Several(vec![1, 2])
     );
     assert_eq!(
-        eligible(&seats, &agent("code-2"), Some(&named)),
+        eligible(&table, &agent("code-2"), Some(&name("s2"))),
         Eligibility::Seat(2)
     );
     assert_eq!(
-        eligible(&seats, &agent("code-1"), Some(&named)),
+        eligible(&table, &agent("code-1"), Some(&name("s2"))),
         Eligibility::None
     );
 }
 
 #[test]
-fn effects_belong_to_their_kind() {
+fn effects_belong_to_their_kind_and_a_default_runs_none_that_moves_money_or_authority() {
+    let effect = |line: &str| line.parse::<Effect>().unwrap();
     let pause = Effect(Box::new(Command::Pause(Pause { reason: None })));
     let resume = Effect(Box::new(Command::Resume(Resume {})));
     assert_eq!(kind_of(Some(&pause)), ProposalKind::Pause);
     assert!(may_run(ProposalKind::Pause, &resume));
     assert!(!may_run(ProposalKind::BudgetLift, &pause));
     assert!(!may_run(ProposalKind::FreeText, &pause));
+    let lines = [
+        (
+            "budget set --provider claude --limit 1 --unit tokens",
+            ProposalKind::BudgetLift,
+            false,
+        ),
+        (
+            "budget reset --provider claude --reset-at +1h",
+            ProposalKind::WindowChange,
+            false,
+        ),
+        (
+            "member grant @kim:test operator",
+            ProposalKind::RoleChange,
+            false,
+        ),
+        ("board seat suspend cto", ProposalKind::RoleChange, false),
+        ("mission new \"Ship it\"", ProposalKind::Goal, true),
+        ("task priority t1 90", ProposalKind::Brief, true),
+        ("pause", ProposalKind::Pause, false),
+    ];
+    for (line, kind, by_default) in lines {
+        let effect = effect(line);
+        assert_eq!(kind_of(Some(&effect)), kind, "{line}");
+        assert!(may_run(kind, &effect), "{line}");
+        assert_eq!(runs_by_default(&effect), by_default, "{line}");
+    }
 }
 
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_millis(seconds * 1_000)
+}
+
+/// Voting from 0 to 1,000 s.
 fn content() -> Content {
     Content {
         tenant: "main".into(),
@@ -165,178 +463,63 @@ fn content() -> Content {
         title: "Stop \"it\"".into(),
         text: None,
         kind: ProposalKind::Pause,
-        proposer: "@kim:example.org".into(),
+        proposer: "@kim:test".into(),
         room: "board".into(),
         effect: None,
-        seats: vec!["ceo=code-1*2!veto".parse().unwrap()],
-        closes_at: Timestamp::from_millis(0),
-        default: "rejected",
+        seats: seats(&[2]),
+        opened_at: at(0),
+        closes_at: at(1_000),
         rule: RULE,
+        supersedes: None,
     }
 }
 
 #[test]
-fn the_canonical_form_is_stable() {
-    let expected = r#"{"closes_at":"1970-01-01T00:00:00Z","default":"rejected","effect":null,"id":"00000000-0000-0000-0000-000000000000","kind":"pause","proposer":"@kim:example.org","room":"board","rule":{"quorum":"50","threshold":"majority"},"seats":[{"holder":{"agent":"code-1"},"may_veto":true,"title":"ceo","weight":2}],"tenant":"main","text":null,"title":"Stop \"it\""}"#;
-    assert_eq!(canonical_form(&content()).unwrap(), expected);
-    let mut other = content();
-    other.seats[0].weight = 3;
-    assert_ne!(hash(&content()).unwrap(), hash(&other).unwrap());
+fn a_late_quorum_extends_once_by_a_tenth() {
+    let content = content();
+    let table = [
+        (899, None),
+        (900, Some(at(1_100))),
+        (999, Some(at(1_100))),
+    ];
+    for (reached, expected) in table {
+        assert_eq!(
+            late_quorum_end(&content, &[], at(reached)),
+            expected,
+            "{reached}"
+        );
+    }
+    let extended = entry(
+        3,
+        Act::Extend {
+            to: at(1_100),
+            why: Extension::LateQuorum,
+        },
+    );
+    let entries = [extended];
+    assert_eq!(late_quorum_end(&content, &entries, at(1_099)), None);
+    assert_eq!(
+        end_of(&content, &entries),
+        (at(1_100), Some(Extension::LateQuorum))
+    );
+    assert_eq!(remind_at(content.opened_at, content.closes_at), at(800));
 }
 
 #[test]
-fn the_chain_binds_every_field() {
-    let base = Link {
-        proposal: b"p",
-        previous: None,
-        sequence: 1,
-        seat: "ceo",
-        principal: "@kim:example.org",
-        verdict: Approve,
-        reason: None,
-        confidence: None,
-        cast_at: Timestamp::from_millis(5),
-    };
-    let others = [
-        Link {
-            previous: Some(b""),
-            ..base
-        },
-        Link {
-            sequence: 2,
-            ..base
-        },
-        Link {
-            seat: "ceo@",
-            principal: "kim:example.org",
-            ..base
-        },
-        Link {
-            verdict: Reject,
-            ..base
-        },
-        Link {
-            reason: Some(""),
-            ..base
-        },
-        Link {
-            confidence: Some(0),
-            ..base
-        },
-        Link {
-            cast_at: Timestamp::from_millis(6),
-            ..base
-        },
+fn a_vote_ends_at_its_instant_when_its_room_was_read_up_to_it() {
+    assert!(in_time(at(999), at(1_000)) && !in_time(at(1_000), at(1_000)));
+    let table = [
+        (999, None, false),
+        (1_000, None, true),
+        (1_000, Some(None), false),
+        (1_000, Some(Some(at(999))), false),
+        (1_000, Some(Some(at(1_000))), true),
     ];
-    for other in others {
-        assert_ne!(link(&base), link(&other), "{other:?}");
-    }
-}
-
-fn verdict() -> impl Strategy<Value = Verdict> {
-    prop::sample::select(Verdict::ALL.to_vec())
-}
-
-fn table() -> impl Strategy<Value = Vec<SeatWeight>> {
-    let seat =
-        (1..20_u16, any::<bool>()).prop_map(|(weight, may_veto)| SeatWeight { weight, may_veto });
-    prop::collection::vec(seat, 1..7)
-}
-
-fn rule() -> impl Strategy<Value = Rule> {
-    let threshold = prop_oneof![
-        Just(Threshold::Majority),
-        (1..4_u32).prop_map(|of| Threshold::AtLeast { of, out_of: 4 }),
-    ];
-    (0..=100_u8, threshold).prop_map(|(quorum, threshold)| Rule { quorum, threshold })
-}
-
-/// Ballots of a sequence: which seat, what, whether reasoned.
-fn history() -> impl Strategy<Value = Vec<Version>> {
-    prop::collection::vec((0..7_usize, verdict(), any::<bool>()), 0..20).prop_map(|cast| {
-        let version = |(i, (seat, verdict, reasoned)): (usize, (usize, Verdict, bool))| Version {
-            seat,
-            sequence: i as u64 + 1,
-            verdict,
-            reasoned,
-        };
-        cast.into_iter().enumerate().map(version).collect()
-    })
-}
-
-/// Every way in which the seats that have not voted may vote, or stay silent.
-fn completions(seats: &[SeatWeight], cast: &[Version]) -> Vec<Vec<Version>> {
-    let open = (0..seats.len()).filter(|i| !cast.iter().any(|v| v.seat == *i));
-    open.fold(vec![cast.to_vec()], |all, seat| {
-        let mut longer = all.clone();
-        for verdict in Verdict::ALL {
-            let ballot = Version {
-                seat,
-                sequence: 1_000,
-                verdict: *verdict,
-                reasoned: true,
-            };
-            longer.extend(
-                all.iter()
-                    .map(|versions| [versions.as_slice(), &[ballot]].concat()),
-            );
-        }
-        longer
-    })
-}
-
-proptest! {
-    /// Both ways: what is settled cannot come out otherwise, and what is open can.
-    #[test]
-    fn a_vote_is_settled_exactly_when_no_completion_can_change_it(
-        seats in prop::collection::vec((1..5_u16, any::<bool>()).prop_map(|(weight, may_veto)| SeatWeight { weight, may_veto }), 1..5),
-        rule in rule(), early in history(),
-    ) {
-        let now = tally(&seats, &early);
-        let ends: std::collections::BTreeSet<Outcome> =
-            completions(&seats, &early).iter().map(|all| outcome(tally(&seats, all), &rule)).collect();
-        match settled(now, &rule) {
-            Some(decided) => prop_assert_eq!(ends, std::collections::BTreeSet::from([decided])),
-            None => prop_assert!(ends.len() > 1, "only {:?} can come of it", ends),
-        }
-    }
-
-    #[test]
-    fn order_and_repetition_do_not_matter(seats in table(), versions in history(), seed in any::<prop::sample::Index>()) {
-        let expected = tally(&seats, &versions);
-        let mut other = versions.clone();
-        other.reverse();
-        if !other.is_empty() {
-            let middle = seed.index(other.len());
-            other.rotate_left(middle);
-            other.push(other[middle]);
-        }
-        prop_assert_eq!(tally(&seats, &other), expected);
-    }
-
-    #[test]
-    fn no_ballot_counts_twice(seats in table(), versions in history()) {
-        let tally = tally(&seats, &versions);
-        let voted = |i: &usize| versions.iter().any(|v| v.seat == *i);
-        let expected: u32 = (0..seats.len()).filter(voted).map(|i| u32::from(seats[i].weight)).sum();
-        prop_assert_eq!(tally.cast(), expected);
-        prop_assert!(tally.cast() <= tally.total);
-    }
-
-    #[test]
-    fn an_early_close_never_contradicts_the_end(seats in table(), rule in rule(), early in history(), rest in history()) {
-        if let Some(decided) = settled(tally(&seats, &early), &rule) {
-            prop_assert_eq!(outcome(tally(&seats, &early), &rule), decided);
-            // Cast ballots are taken as final: only seats that have not voted may still vote.
-            let mut all = early.clone();
-            all.extend(rest.into_iter().filter(|v| !early.iter().any(|e| e.seat == v.seat)).map(|v| Version { sequence: v.sequence + 100, ..v }));
-            prop_assert_eq!(outcome(tally(&seats, &all), &rule), decided);
-        }
-    }
-
-    #[test]
-    fn a_full_house_is_settled(seats in table(), rule in rule(), verdicts in prop::collection::vec(verdict(), 7)) {
-        let cast = tally(&seats, &ballots(&verdicts[..seats.len()]));
-        prop_assert_eq!(settled(cast, &rule), Some(outcome(cast, &rule)));
+    for (now, read, expected) in table {
+        assert_eq!(
+            may_end(at(1_000), at(now), read),
+            expected,
+            "{now} {read:?}"
+        );
     }
 }
