@@ -28,6 +28,19 @@ pub(crate) fn to(
             Post::Receipt(Box::new(content(receipt, id.clone()))),
             Relation::References(event),
         ),
+        // What a redaction does is acknowledged beside what it redacted.
+        Body::Redaction { .. } if ended.reply.is_some() => return None,
+        Body::Ballot {
+            target,
+            via: BallotInput::Reaction,
+            ..
+        } => (
+            // Nobody can see a reply to a reaction: it stands in the thread of the card.
+            Post::Message(message(receipt, reader)?),
+            Relation::Thread {
+                root: Target::Event(target.clone()),
+            },
+        ),
         _ => {
             let thread_root = envelope.context.thread_root.clone().map(Target::Event);
             (

@@ -77,14 +77,21 @@ pub(crate) async fn body(
             reason,
             via,
         } => {
-            if !is_card(tx, job, target).await? {
+            let Some(proposal) = board::card_of(tx, job, target).await? else {
                 return Ok(Ended::skipped());
-            }
-            if let Err(problem) = allowed("board.vote", true, false) {
-                return Ok(Ended::refused(problem, job.admission));
+            };
+            // As with chat lines: what an agent's model prints is no vote; it votes by an event that
+            // names its incarnation.
+            if let Err(problem) = allowed("board.vote", true, true) {
+                let (tenant, who) = (job.tenant.as_str(), &job.actor.principal);
+                return Ok(if board::may_tell(tx, tenant, proposal, who).await? {
+                    Ended::refused(problem, job.admission)
+                } else {
+                    Ended::skipped()
+                });
             }
             run::settle(tx, job, core.ids.as_ref(), async |exec| {
-                board::ballot(exec, target, *verdict, reason.as_deref(), *via).await
+                board::ballot(exec, proposal, *verdict, reason.as_deref(), *via).await
             })
             .await
         }
@@ -138,16 +145,6 @@ pub(crate) async fn alias(
     .await
 }
 
-async fn is_card(tx: &mut Tx, job: &Job<'_>, event: &str) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"SELECT EXISTS (SELECT FROM fleet.outbox WHERE tenant_id = $1 AND event_id = $2 AND subject_kind = 'proposal') AS "card!""#,
-        job.tenant.as_str(),
-        event
-    )
-    .fetch_one(&mut **tx)
-    .await
-}
-
 /// A redaction cancels what has not run: its key is taken, so that a late copy never runs. After
 /// execution it is told what was done, and how to undo it.
 async fn redaction(
@@ -157,6 +154,12 @@ async fn redaction(
     envelope: &Envelope,
     target: &str,
 ) -> Result<Ended, sqlx::Error> {
+    if let Some(what) = board::redacted(tx, job, target).await? {
+        return run::settle(tx, job, core.ids.as_ref(), async |exec| {
+            board::redact(exec, what).await
+        })
+        .await;
+    }
     let Some((prior, verb)) = journal::find(tx, job.tenant, target).await? else {
         let receipt = Ended::skipped().receipt(core.ids.next(), target);
         let body = json!({ "redacted_by": envelope.key });
@@ -224,9 +227,6 @@ fn undo(verb: &str, reply: &Reply) -> Option<String> {
             Some(format!("!member revoke {}", m.now.user))
         }
         ("board.propose", Reply::Proposal(p)) => Some(format!("!board close {}", p.now.id)),
-        ("board.vote", Reply::Ballot(_)) => {
-            Some("!board vote ... (a new ballot replaces the old one)".to_owned())
-        }
         _ => None,
     }
 }

@@ -129,7 +129,7 @@ async fn one(core: &Core, tenant: &Name, id: Uuid, what: Due) -> Result<(), sqlx
 async fn due(exec: &mut Exec<'_>, id: Uuid, what: Due) -> Result<Option<Reply>, Stop> {
     match what {
         Due::Lease => task::expire(exec, id).await?,
-        Due::Proposal => board::close_due(exec, id).await?,
+        Due::Proposal => board::due(exec, id).await?,
     }
     Ok(None)
 }

@@ -85,10 +85,10 @@ pub fn need(verb: &str, writes: bool) -> Option<Need> {
         | "budget.set" | "budget.reset" | "board.close" | "board.seat" => Some(Need::Operator(MODERATOR)),
         "verbosity" => Some(Need::MemberWithPower(MODERATOR)),
         "mission.new" | "mission.close" | "task.add" | "task.unblock" | "task.cancel"
-        | "task.retry" | "task.depend" | "task.priority" | "board.propose" | "board.amend" => Some(Need::Member),
+        | "task.retry" | "task.depend" | "task.priority" => Some(Need::Member),
         "task.claim" | "task.renew" | "task.progress" | "task.complete" | "task.fail"
         | "task.block" | "task.release" | "agent.register" | "agent.heartbeat" | "spend.report"
-        | "board.vote" | "board.withdraw" => Some(Need::Agent),
+        | "board.propose" | "board.amend" | "board.vote" | "board.withdraw" => Some(Need::Agent),
         _ => None,
     }
 }

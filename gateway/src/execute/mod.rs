@@ -281,6 +281,7 @@ pub(crate) async fn command(exec: &mut Exec<'_>, command: &Command) -> Result<Re
         Command::TaskCancel(a) => task::cancel(exec, a).await,
         Command::TaskRetry(a) => task::retry(exec, a).await,
         Command::TaskDepend(a) => task::depend(exec, a).await,
+        Command::TaskPriority(a) => task::set_priority(exec, a).await,
         Command::AgentRegister(a) => agent::register(exec, a).await,
         Command::AgentHeartbeat(a) => agent::heartbeat(exec, a).await,
         Command::AgentRetire(a) => agent::retire(exec, a).await,
@@ -289,7 +290,10 @@ pub(crate) async fn command(exec: &mut Exec<'_>, command: &Command) -> Result<Re
         Command::BudgetReset(a) => budget::reset(exec, a).await,
         Command::BoardPropose(a) => board::propose(exec, a).await,
         Command::BoardVote(a) => board::vote(exec, a).await,
+        Command::BoardWithdraw(a) => board::withdraw(exec, a).await,
+        Command::BoardAmend(a) => board::amend(exec, a).await,
         Command::BoardClose(a) => board::close(exec, a).await,
+        Command::BoardSeat(a) => board::change_seat(exec, a).await,
     }
 }
 
@@ -311,5 +315,11 @@ pub(crate) async fn query(exec: &mut Exec<'_>, query: &Query) -> Result<Reply, S
         Query::BudgetStatus(a) => budget::status(exec, a).await,
         Query::BoardShow(a) => board::show(exec, a).await,
         Query::BoardList(a) => board::list(exec, a).await,
+        Query::BoardMine(a) => board::mine(exec, a).await,
+        Query::BoardSeats(a) => board::seats(exec, a).await,
+        Query::BoardTemplates(a) => board::templates(exec, a).await,
+        Query::BoardPersonas(a) => board::personas(exec, a).await,
+        Query::BoardExport(a) => board::export(exec, a).await,
+        Query::BoardMinutes(a) => board::minutes(exec, a).await,
     }
 }

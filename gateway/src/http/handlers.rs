@@ -128,7 +128,7 @@ pub(crate) async fn outbox(
     let mut woken = app.core.hub.subscribe();
     loop {
         let mut tx = db::begin(&app.core.pool, &caller.tenant).await?;
-        let rows = outbox::sendable(&mut tx, &caller.tenant).await?;
+        let rows = outbox::sendable(&mut tx, &caller.tenant, app.core.clock.now()).await?;
         tx.commit().await?;
         if !rows.is_empty() || tokio::time::Instant::now() >= end {
             return Ok(Json(Outbox { rows }));

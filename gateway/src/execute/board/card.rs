@@ -1,193 +1,129 @@
-//! What the board's room sees of a proposal: the card, edited live, and the decision.
+//! What the board's room hears of a proposal: the card, edited live, and what is said about it.
 
-use fleet_policy::board::Outcome;
-use fleet_protocol::Document;
-use fleet_protocol::document::{Span, bold, code, italic, text};
-use fleet_protocol::outbox::{Attention, Message};
-use fleet_protocol::reply::ProposalView;
+use fleet_protocol::document::text;
+use fleet_protocol::outbox::{Attention, Message, Post, Relation, Target};
 use fleet_protocol::scalar::UserId;
-use fleet_protocol::verbs::board::{Holder, Verdict};
+use fleet_protocol::verbs::board::Holder;
+use fleet_protocol::{Document, Reply};
 
 use super::read::Proposal;
-use crate::execute::{Exec, Room, Stop, Subject};
+use crate::execute::{Exec, NewRow, Room, Stop, Subject, notice};
+
+/// Reactions that the bot places, so that a vote is one tap. They are the bot's and never count.
+const LEGEND: &[&str] = &["✅", "❌", "🤷"];
 
 /// The card of a proposal as it stands.
-pub(super) fn card(exec: &Exec<'_>, proposal: &Proposal, mentions: Vec<UserId>) -> Message {
+fn card(exec: &Exec<'_>, proposal: &Proposal, mentions: Vec<UserId>) -> Message {
     let view = proposal.view();
-    let mut document = Document::new().heading([text(format!("{} · {}", view.id, view.title))]);
-    if let Some(body) = &view.text {
-        document = document.folded("The proposal in full", Document::text(body.clone()));
-    }
-    document = document.paragraph([
-        text("Proposed by "),
-        bold(&view.proposer),
-        text(format!(" ({})", view.kind)),
-    ]);
-    if let Some(effect) = &view.effect_text {
-        document = document.paragraph([bold("If it passes: "), text(effect)]);
-    }
-    document = document
-        .table(["Seat", "Holder", "Weight", "Vote"], rows(&view))
-        .paragraph([text(standing(&view))]);
-    document = if view.state == "open" {
-        document
-            .paragraph(open(&view, exec))
-            .paragraph(legend(&view))
-    } else {
-        document.paragraph([bold(format!("Closed: {}.", outcome_words(&view.state)))])
-    };
     Message {
         attention: Attention::Loud,
-        document,
+        document: view.card(&exec.reader()),
         mentions,
         twin: serde_json::json!({ "proposal": view }),
     }
 }
 
-fn rows(view: &ProposalView) -> impl Iterator<Item = [Vec<Span>; 4]> {
-    view.seats.iter().map(|s| {
-        let holder = match &s.seat.holder {
-            Holder::User(user) => Span::User(user.clone()),
-            Holder::Agent(name) => code(name),
+/// Posts the card under the row that the proposal names, pins it and places the legend.
+pub(super) async fn post(exec: &mut Exec<'_>, proposal: &Proposal) -> Result<(), Stop> {
+    let seats = proposal.content.seats.iter().map(|s| &s.holder);
+    let mentions = users(exec, seats.collect()).await?;
+    let message = card(exec, proposal, mentions);
+    // The row's id is already in the proposal, so that the card can be found from there.
+    exec.outbox.push(NewRow {
+        id: proposal.card,
+        room: room(proposal),
+        post: Post::Message(message),
+        relation: None,
+        subject: about(proposal),
+        is_detail: false,
+    });
+    let on = Target::Row(proposal.card);
+    exec.post(
+        room(proposal),
+        Post::Pin { pinned: true },
+        Some(Relation::Pins(on.clone())),
+        about(proposal),
+    );
+    for key in LEGEND {
+        let reaction = Post::Reaction {
+            key: (*key).to_owned(),
         };
-        let veto = if s.seat.may_veto { " (may veto)" } else { "" };
-        let mut vote = vec![match s.verdict {
-            Some(verdict) => bold(format!("{} {verdict}", sign(verdict))),
-            None => italic("not yet"),
-        }];
-        if let Some(reason) = &s.reason {
-            vote.push(text(format!(": {reason}")));
-        }
-        [
-            vec![text(format!("{}{veto}", s.seat.title))],
-            vec![holder],
-            vec![text(s.seat.weight)],
-            vote,
-        ]
-    })
-}
-
-const fn sign(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Approve => "✅",
-        Verdict::Reject => "❌",
-        Verdict::Abstain => "⚪",
-        Verdict::Veto => "⛔",
-        Verdict::Conditional => "🟡",
+        let relation = Some(Relation::Annotates(on.clone()));
+        exec.post(room(proposal), reaction, relation, about(proposal));
     }
+    Ok(())
 }
 
-fn standing(view: &ProposalView) -> String {
-    let t = &view.tally;
-    let reached = u64::from(t.cast) * 100 >= u64::from(t.total) * u64::from(view.quorum);
-    format!(
-        "Cast: {} of {} (quorum {} %{}). For {}, conditional {}, against {}, abstained {}.",
-        t.cast,
-        t.total,
-        view.quorum,
-        if reached { ", reached" } else { "" },
-        t.approve,
-        t.conditional,
-        t.reject,
-        t.abstain
-    )
+/// Shows on the card what has changed.
+pub(super) fn refresh(exec: &mut Exec<'_>, proposal: &Proposal) {
+    let message = card(exec, proposal, Vec::new());
+    exec.edit(room(proposal), proposal.card, message, about(proposal));
 }
 
-fn open(view: &ProposalView, exec: &Exec<'_>) -> Vec<Span> {
-    let missing: Vec<String> = view
-        .seats
-        .iter()
-        .filter(|s| s.verdict.is_none())
-        .map(|s| s.seat.title.to_string())
-        .collect();
-    let waiting = if missing.is_empty() {
-        String::new()
-    } else {
-        format!("Waiting for {}. ", missing.join(", "))
-    };
-    vec![text(format!(
-        "{waiting}Ends {}; without quorum: rejected.",
-        exec.reader().moment(view.closes_at)
-    ))]
-}
-
-fn legend(view: &ProposalView) -> Vec<Span> {
-    vec![
-        text("Vote with ✅ or ❌ on this message, reply with "),
-        code("approve because ..."),
-        text(", or type "),
-        code(format!("!board vote {} approve", view.id)),
-    ]
-}
-
-/// An outcome as people say it.
-pub(super) fn outcome_words(state: &str) -> &str {
-    match state {
-        "approved_with_conditions" => "approved with conditions",
-        other => other,
-    }
-}
-
-/// The decision as the room is told it.
-pub(super) fn decision(
-    proposal: &Proposal,
-    outcome: Outcome,
-    why: &str,
-    mentions: Vec<UserId>,
-) -> Message {
-    let view = proposal.view();
-    let mark = if outcome == Outcome::Rejected {
-        "❌"
-    } else {
-        "✅"
-    };
-    let dissent: Vec<Vec<Span>> = view
-        .seats
-        .iter()
-        .filter(|s| {
-            matches!(
-                s.verdict,
-                Some(Verdict::Reject | Verdict::Veto | Verdict::Conditional)
-            )
-        })
-        .map(|s| {
-            let verdict = s.verdict.map_or("", Verdict::as_str);
-            let reason = s.reason.as_deref().unwrap_or("no reason given");
-            vec![bold(&s.seat.title), text(format!(" ({verdict}): {reason}"))]
-        })
-        .collect();
-    let mut document = Document::new()
-        .paragraph([
-            text(format!("{mark} ")),
-            bold(format!("{} {}", view.id, outcome_words(outcome.as_str()))),
-            text(format!(": {}", view.title)),
-        ])
-        .paragraph([text(format!("{why} {}", standing(&view)))])
-        .list(dissent);
-    if let Some(effect) = &view.effect_text {
-        let became = match (outcome, &view.effect_outcome) {
-            (Outcome::Approved, Some(became)) => became.clone(),
-            (Outcome::ApprovedWithConditions, _) => {
-                "did not run: the conditions come first; propose it again when they are met"
-                    .to_owned()
-            }
-            _ => "did not run".to_owned(),
-        };
-        document = document.paragraph([bold("Effect: "), text(format!("{effect} ({became})"))]);
-    }
-    let head = view.chain_head.as_deref().unwrap_or("no ballots");
-    document = document.paragraph([
-        italic("proposal "),
-        code(&view.hash),
-        italic(" ballots "),
-        code(head),
-    ]);
-    Message {
+/// Posts the decision, as a reply to the card, to everybody who had a seat.
+pub(super) async fn decision(exec: &mut Exec<'_>, closed: &Proposal) -> Result<(), Stop> {
+    let seats = closed.content.seats.iter().map(|s| &s.holder);
+    let view = closed.view();
+    let message = Message {
         attention: Attention::Loud,
-        document,
-        mentions,
+        document: view.decided(),
+        mentions: users(exec, seats.collect()).await?,
         twin: serde_json::json!({ "decision": view }),
+    };
+    exec.say(room(closed), message, on_card(closed), about(closed));
+    Ok(())
+}
+
+/// Reminds those who may vote and have not; nobody where all have.
+pub(super) async fn remind(exec: &mut Exec<'_>, proposal: &Proposal) -> Result<(), Stop> {
+    let view = proposal.view();
+    let missing: Vec<&Holder> = view.missing().map(|s| &s.seat.holder).collect();
+    if missing.is_empty() {
+        return Ok(());
     }
+    let message = Message {
+        attention: Attention::Loud,
+        document: view.reminder(&exec.reader()),
+        mentions: users(exec, missing).await?,
+        twin: serde_json::json!({ "reminder": { "proposal": view.id } }),
+    };
+    exec.say(room(proposal), message, on_card(proposal), about(proposal));
+    Ok(())
+}
+
+/// Says something of the vote to all.
+pub(super) fn say(exec: &mut Exec<'_>, proposal: &Proposal, said: &str) {
+    let message = notice(Attention::Loud, Document::text(said));
+    exec.say(room(proposal), message, on_card(proposal), about(proposal));
+}
+
+/// Says something in the card's thread, to whom it may concern.
+pub(super) fn note(exec: &mut Exec<'_>, proposal: &Proposal, said: &str) {
+    let document = Document::new().paragraph([text("ℹ "), text(said)]);
+    threaded(exec, proposal, notice(Attention::Quiet, document));
+}
+
+/// Acknowledges in the card's thread what was recorded.
+pub(super) fn acknowledge(exec: &mut Exec<'_>, proposal: &Proposal, reply: &Reply) {
+    let document = reply.document(&exec.reader());
+    threaded(exec, proposal, notice(Attention::Quiet, document));
+}
+
+/// Posts a seat's structured review, folded, in the card's thread.
+pub(super) fn review(exec: &mut Exec<'_>, proposal: &Proposal, seat: usize) {
+    if let Some(view) = proposal.seats().get(seat) {
+        let message = Message {
+            twin: serde_json::json!({ "review": { "proposal": proposal.short(), "seat": view } }),
+            ..notice(Attention::Quiet, view.review())
+        };
+        threaded(exec, proposal, message);
+    }
+}
+
+fn threaded(exec: &mut Exec<'_>, proposal: &Proposal, message: Message) {
+    let root = Target::Row(proposal.card);
+    let relation = Some(Relation::Thread { root });
+    exec.say(room(proposal), message, relation, about(proposal));
 }
 
 /// The room of a proposal's card.
@@ -195,40 +131,37 @@ pub(super) fn room(proposal: &Proposal) -> Room {
     Room::Id(proposal.room)
 }
 
-/// Shows on the card what has changed.
-pub(super) fn refresh(exec: &mut Exec<'_>, proposal: &Proposal) {
-    let message = card(exec, proposal, Vec::new());
-    let about = Some((Subject::Proposal, proposal.id));
-    exec.edit(room(proposal), proposal.card, message, about);
+fn about(proposal: &Proposal) -> Option<(Subject, uuid::Uuid)> {
+    Some((Subject::Proposal, proposal.id))
 }
 
-/// The Matrix users behind the seats: whom the card and the decision mention.
-pub(super) async fn holders(
-    exec: &mut Exec<'_>,
-    seats: &[fleet_protocol::verbs::board::Seat],
-) -> Result<Vec<UserId>, Stop> {
-    let names: Vec<String> = seats
-        .iter()
-        .filter_map(|s| match &s.holder {
-            Holder::Agent(name) => Some(name.to_string()),
-            Holder::User(_) => None,
-        })
-        .collect();
-    let agents = sqlx::query_scalar!(
-        "SELECT user_id FROM fleet.agents WHERE tenant_id = $1 AND name = ANY($2) AND retired_at IS NULL",
-        exec.tenant.as_str(),
-        &names
-    )
-    .fetch_all(&mut *exec.tx)
-    .await?;
-    let people = seats.iter().filter_map(|s| match &s.holder {
-        Holder::User(user) => Some(user.clone()),
-        Holder::Agent(_) => None,
-    });
-    let mut users: Vec<UserId> = people
-        .chain(agents.iter().filter_map(|a| a.parse().ok()))
-        .collect();
-    users.sort_by(|a, b| a.as_str().cmp(b.as_str()));
-    users.dedup();
-    Ok(users)
+fn on_card(proposal: &Proposal) -> Option<Relation> {
+    Some(Relation::Reply {
+        to: Target::Row(proposal.card),
+        thread_root: None,
+    })
+}
+
+/// The Matrix users behind holders of seats: whom a message mentions.
+async fn users(exec: &mut Exec<'_>, holders: Vec<&Holder>) -> Result<Vec<UserId>, Stop> {
+    let (mut people, mut names) = (Vec::new(), Vec::new());
+    for holder in holders {
+        match holder {
+            Holder::User(user) => people.push(user.clone()),
+            Holder::Agent(name) => names.push(name.to_string()),
+        }
+    }
+    if !names.is_empty() {
+        let agents = sqlx::query_scalar!(
+            "SELECT user_id FROM fleet.agents WHERE tenant_id = $1 AND name = ANY($2) AND retired_at IS NULL",
+            exec.tenant.as_str(),
+            &names
+        )
+        .fetch_all(&mut *exec.tx)
+        .await?;
+        people.extend(agents.iter().filter_map(|a| a.parse().ok()));
+    }
+    people.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+    people.dedup();
+    Ok(people)
 }

@@ -1,201 +1,320 @@
-//! Casting a ballot: by command, reply or reaction; each is the same ballot.
+//! Casting a ballot by command, reply or reaction, each the same ballot; and taking one back.
 
-use fleet_policy::board::{Eligibility, Link, eligible, in_time, link};
+use fleet_policy::board::{Eligibility, eligible, in_time, statement_hash};
 use fleet_protocol::problem::Code;
+use fleet_protocol::record::{Act, Ballot, Statement, Via};
 use fleet_protocol::reply::BallotView;
 use fleet_protocol::scalar::Name;
 use fleet_protocol::verbs::board::{Holder, Verdict};
 use fleet_protocol::{Problem, Reply, Timestamp};
 use uuid::Uuid;
 
-use super::card;
-use super::end;
-use super::read::{Cast, Proposal, load, lock};
-use crate::db::time;
+use super::read::{Proposal, locked};
+use super::{card, chain, deadline};
 use crate::execute::{Exec, Stop, Subject};
 
+/// The longest reason and the longest point of a review, in characters.
+const MOST_TEXT: usize = 2_000;
+/// The most points of each kind in a review.
+const MOST_POINTS: usize = 20;
+
 /// A ballot to be cast.
-pub(super) struct Ballot<'a> {
+pub(super) struct Wanted<'a> {
     pub(super) verdict: Verdict,
-    pub(super) reason: Option<&'a str>,
+    pub(super) statement: Statement,
     pub(super) confidence: Option<u8>,
     /// The seat named.
     pub(super) seat: Option<&'a Name>,
-    /// `command`, `reply` or `reaction`.
-    pub(super) via: &'a str,
+    pub(super) via: Via,
 }
 
-/// Casts a ballot under the proposal's lock, shows it on the card, and ends the vote when nothing can
-/// change its outcome any more.
+/// Casts a ballot under the proposal's lock and shows what it has changed.
 pub(super) async fn cast(
     exec: &mut Exec<'_>,
     id: Uuid,
-    ballot: &Ballot<'_>,
+    wanted: Wanted<'_>,
 ) -> Result<Reply, Stop> {
-    lock(exec, id).await?;
-    let mut proposal = load(exec, id).await?;
+    short_enough(&wanted.statement)?;
+    let mut proposal = locked(exec, id).await?;
     exec.about(Subject::Proposal, id);
-    let cast_at = cast_at(exec);
-    may_still(exec, &proposal, cast_at)?;
-    let seat = seat_of(exec, &proposal, ballot)?;
-    let title = proposal
-        .seats
-        .get(seat)
-        .map(|s| s.title.clone())
-        .ok_or(sqlx::Error::RowNotFound)?;
-    may_veto(&proposal, seat, ballot)?;
-    let replaces = proposal.ballot(seat).map(|b| b.verdict);
-    let hash = record(exec, &proposal, seat, &title, ballot, cast_at).await?;
-    proposal.ballots += 1;
-    proposal.chain_head = Some(hash.to_vec());
-    proposal.cast.push(Cast {
-        seat,
-        sequence: proposal.ballots,
-        verdict: ballot.verdict,
-        reason: ballot.reason.map(str::to_owned),
-    });
-    if !end::end_if_settled(exec, &proposal).await? {
-        card::refresh(exec, &proposal);
+    let at = counts_at(exec);
+    may_still(exec, &proposal, at)?;
+    let (index, title) = seat_of(exec, &proposal, wanted.seat, wanted.verdict.as_str())?;
+    may_veto(&proposal, index, &wanted)?;
+    let before = verdict_of(&proposal, index);
+    let had_quorum = proposal.tally().has_quorum(&proposal.content.rule);
+    let is_review = wanted.statement.is_review();
+    let act = Act::Cast(ballot(exec, &title, wanted)?);
+    let sequence = chain::append(exec, &mut proposal, at, act).await?;
+    if !had_quorum {
+        deadline::extend_for_late_quorum(exec, &mut proposal, at).await?;
     }
+    if is_review {
+        card::review(exec, &proposal, index);
+    }
+    changed(exec, &mut proposal, index, title, before, sequence).await
+}
+
+/// Takes a seat's ballot back, with all its versions.
+pub(super) async fn withdraw(
+    exec: &mut Exec<'_>,
+    id: Uuid,
+    named: Option<&Name>,
+) -> Result<Reply, Stop> {
+    let mut proposal = locked(exec, id).await?;
+    exec.about(Subject::Proposal, id);
+    let at = counts_at(exec);
+    may_still(exec, &proposal, at)?;
+    let (index, title) = seat_of(exec, &proposal, named, "")?;
+    let before = verdict_of(&proposal, index);
+    if before.is_none() {
+        return Err(Problem::new(
+            Code::WrongState,
+            format!("{title} has no ballot on {}", proposal.short()),
+        )
+        .remedy(format!("cast one: !board vote {} approve", proposal.short()))
+        .into());
+    }
+    let act = Act::Withdraw {
+        seat: title.clone(),
+    };
+    let sequence = chain::append(exec, &mut proposal, at, act).await?;
+    changed(exec, &mut proposal, index, title, before, sequence).await
+}
+
+/// What a redaction of an event is to the board.
+pub(super) async fn retract(
+    exec: &mut Exec<'_>,
+    id: Uuid,
+    of: i32,
+) -> Result<Option<Reply>, Stop> {
+    let mut proposal = locked(exec, id).await?;
+    exec.about(Subject::Proposal, id);
+    let of = u64::from(of.unsigned_abs());
+    let entry = proposal.entries.iter().find(|e| e.sequence == of);
+    let Some((by, Act::Cast(ballot))) = entry.map(|e| (e.by.clone(), e.act.clone())) else {
+        return Ok(None);
+    };
+    if by != exec.actor.principal {
+        card::note(
+            exec,
+            &proposal,
+            &format!(
+                "The ballot of {} stands: only its voter can take it back.",
+                ballot.seat
+            ),
+        );
+        return Ok(None);
+    }
+    let at = counts_at(exec);
+    if may_still(exec, &proposal, at).is_err() {
+        drop_statement(exec, id, of).await?;
+        card::note(
+            exec,
+            &proposal,
+            &format!(
+                "The vote has ended, so the ballot of {} stands; what was written with it is left out from now on.",
+                ballot.seat
+            ),
+        );
+        return Ok(None);
+    }
+    let seats = &proposal.content.seats;
+    let Some(index) = seats.iter().position(|s| s.title == ballot.seat) else {
+        return Ok(None);
+    };
+    let before = verdict_of(&proposal, index);
+    let sequence = chain::append(exec, &mut proposal, at, Act::Retract { of }).await?;
+    drop_statement(exec, id, of).await?;
+    let reply = changed(exec, &mut proposal, index, ballot.seat, before, sequence).await?;
+    card::acknowledge(exec, &proposal, &reply);
+    Ok(Some(reply))
+}
+
+async fn drop_statement(exec: &mut Exec<'_>, proposal: Uuid, of: u64) -> Result<(), Stop> {
+    sqlx::query!(
+        r#"UPDATE fleet.entries SET statement_dropped_at = $4
+           WHERE tenant_id = $1 AND proposal_id = $2 AND sequence = $3 AND statement IS NOT NULL AND statement_dropped_at IS NULL"#,
+        exec.tenant.as_str(),
+        proposal,
+        i32::try_from(of).map_err(|e| sqlx::Error::Encode(e.into()))?,
+        crate::db::time(exec.now) as _
+    )
+    .execute(&mut *exec.tx)
+    .await?;
+    Ok(())
+}
+
+/// Looks whether the vote is settled now, shows it on the card, and answers.
+async fn changed(
+    exec: &mut Exec<'_>,
+    proposal: &mut Proposal,
+    index: usize,
+    seat: Name,
+    before: Option<Verdict>,
+    sequence: u64,
+) -> Result<Reply, Stop> {
+    deadline::look(exec, proposal).await?;
+    card::refresh(exec, proposal);
     Ok(Reply::Ballot(BallotView {
         proposal: proposal.short(),
-        title: proposal.title.clone(),
-        seat: title,
-        verdict: ballot.verdict,
-        replaces,
-        sequence: u64::from(proposal.ballots.unsigned_abs()),
+        title: proposal.content.title.clone(),
+        seat,
+        verdict: verdict_of(proposal, index),
+        replaces: before,
+        sequence,
     }))
 }
 
-/// When a ballot counts: the homeserver's clock for one from a room, the admission's otherwise.
-fn cast_at(exec: &Exec<'_>) -> Timestamp {
+fn verdict_of(proposal: &Proposal, index: usize) -> Option<Verdict> {
+    let standing = proposal.standing();
+    standing
+        .get(index)
+        .and_then(|s| s.ballot)
+        .map(|(_, b)| b.verdict)
+}
+
+/// When it counts: the homeserver's clock for what came from a room, the admission's otherwise.
+fn counts_at(exec: &Exec<'_>) -> Timestamp {
     exec.place.sent_at.map_or(exec.now, |at| at.min(exec.now))
 }
 
 fn may_still(exec: &Exec<'_>, proposal: &Proposal, at: Timestamp) -> Result<(), Problem> {
-    if proposal.state == "open" && in_time(at, proposal.closes_at) {
+    let (ends_at, _) = proposal.end();
+    if proposal.is_open() && in_time(at, ends_at) {
         return Ok(());
     }
-    let how = if proposal.state == "open" {
-        format!("ended {}", exec.reader().moment(proposal.closes_at))
+    let short = proposal.short();
+    if let Some(after) = proposal.successor() {
+        return Err(Problem::new(
+            Code::Closed,
+            format!("{short} was amended; the vote goes on as {after}"),
+        )
+        .remedy(format!("vote there: !board vote {after} approve")));
+    }
+    let how = if proposal.is_open() {
+        format!("ended {}", exec.reader().moment(ends_at))
     } else {
-        format!("has ended: {}", card::outcome_words(&proposal.state))
+        format!("has ended: {}", proposal.state.replace('_', " "))
     };
-    Err(Problem::new(
-        Code::Closed,
-        format!("the vote on {} {how}", proposal.short()),
+    Err(
+        Problem::new(Code::Closed, format!("the vote on {short} {how}"))
+            .remedy(format!("see it with: !board show {short}")),
     )
-    .remedy(format!("see it with: !board show {}", proposal.short())))
 }
 
-fn seat_of(exec: &Exec<'_>, proposal: &Proposal, ballot: &Ballot<'_>) -> Result<usize, Problem> {
+/// The seat that the voter votes for, by index and title.
+fn seat_of(
+    exec: &Exec<'_>,
+    proposal: &Proposal,
+    named: Option<&Name>,
+    verdict: &str,
+) -> Result<(usize, Name), Problem> {
     let user = exec.actor.user.clone().map(Holder::User);
-    let agent = exec
-        .actor
-        .agent
-        .as_ref()
-        .map(|a| Holder::Agent(a.name.clone()));
+    let agent = exec.actor.agent.as_ref();
+    let agent = agent.map(|a| Holder::Agent(a.name.clone()));
     let voter: Vec<Holder> = user.into_iter().chain(agent).collect();
-    let short = proposal.short();
-    match eligible(&proposal.seats, &voter, ballot.seat) {
-        Eligibility::Seat(index) => Ok(index),
-        Eligibility::None => {
-            let detail = match ballot.seat {
-                Some(title) => format!("you do not hold the seat {title} on {short}"),
-                None => format!("you have no seat on {short}, so your vote does not count"),
-            };
-            Err(Problem::new(Code::NoSeat, detail).remedy(format!(
-                "the seats are frozen; see them with: !board show {short}"
-            )))
-        }
+    let (short, seats) = (proposal.short(), &proposal.content.seats);
+    let index = match eligible(seats, &voter, named) {
+        Eligibility::Seat(index) => index,
+        Eligibility::None => return Err(no_seat(&short, named)),
         Eligibility::Several(held) => {
             let titles: Vec<&str> = held
                 .iter()
-                .filter_map(|i| proposal.seats.get(*i))
+                .filter_map(|i| seats.get(*i))
                 .map(|s| s.title.as_str())
                 .collect();
             let first = titles.first().copied().unwrap_or_default();
-            let line = format!("!board vote {short} {} --as {first}", ballot.verdict);
-            Err(Problem::new(
+            let line = if verdict.is_empty() {
+                format!("!board withdraw {short} --as {first}")
+            } else {
+                format!("!board vote {short} {verdict} --as {first}")
+            };
+            return Err(Problem::new(
                 Code::AmbiguousSeat,
                 format!("you hold several seats on {short}: {}", titles.join(", ")),
             )
             .remedy("say which one you vote for with --as")
-            .suggest(line))
+            .suggest(line));
         }
+    };
+    let Some(seat) = seats.get(index) else {
+        return Err(no_seat(&short, named));
+    };
+    let standing = proposal.standing();
+    if standing.get(index).is_some_and(|s| s.suspended) {
+        return Err(Problem::new(
+            Code::NoSeat,
+            format!("the seat {} is suspended and cannot vote", seat.title),
+        )
+        .remedy(format!(
+            "an operator lets it vote again with: !board seat restore {}",
+            seat.title
+        )));
     }
+    Ok((index, seat.title.clone()))
 }
 
-fn may_veto(proposal: &Proposal, seat: usize, ballot: &Ballot<'_>) -> Result<(), Problem> {
-    if ballot.verdict != Verdict::Veto {
+fn no_seat(short: &str, named: Option<&Name>) -> Problem {
+    let detail = match named {
+        Some(title) => format!("you do not hold the seat {title} on {short}"),
+        None => format!("you have no seat on {short}, so your vote does not count"),
+    };
+    Problem::new(Code::NoSeat, detail).remedy(format!(
+        "the seats are frozen; see them with: !board show {short}"
+    ))
+}
+
+fn may_veto(proposal: &Proposal, seat: usize, wanted: &Wanted<'_>) -> Result<(), Problem> {
+    if wanted.verdict != Verdict::Veto {
         return Ok(());
     }
     let short = proposal.short();
-    if !proposal.seats.get(seat).is_some_and(|s| s.may_veto) {
+    let seats = &proposal.content.seats;
+    if !seats.get(seat).is_some_and(|s| s.may_veto) {
         return Err(
             Problem::new(Code::BadVeto, "this seat may not veto").remedy(format!(
                 "vote against it: !board vote {short} reject because ..."
             )),
         );
     }
-    if ballot.reason.is_none() {
+    if wanted.statement.reason.is_none() {
         return Err(Problem::new(Code::BadVeto, "a veto needs a reason")
             .remedy(format!("give one: !board vote {short} veto because ...")));
     }
     Ok(())
 }
 
-async fn record(
-    exec: &mut Exec<'_>,
-    proposal: &Proposal,
-    seat: usize,
-    title: &Name,
-    ballot: &Ballot<'_>,
-    cast_at: Timestamp,
-) -> Result<[u8; 32], Stop> {
-    let sequence = proposal.ballots + 1;
-    let hash = link(&Link {
-        proposal: &proposal.hash,
-        previous: proposal.chain_head.as_deref(),
-        sequence: u64::from(sequence.unsigned_abs()),
-        seat: title.as_str(),
-        principal: &exec.actor.principal,
-        verdict: ballot.verdict,
-        reason: ballot.reason,
-        confidence: ballot.confidence,
-        cast_at,
-    });
-    let ordinal = i16::try_from(seat + 1).map_err(|e| sqlx::Error::Encode(e.into()))?;
-    sqlx::query!(
-        "INSERT INTO fleet.ballots (tenant_id, proposal_id, sequence, seat, principal, incarnation, verdict, reason, confidence, via,
-             event_id, cast_at, previous, hash, admission)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
-        exec.tenant.as_str(),
-        proposal.id,
-        sequence,
-        ordinal,
-        exec.actor.principal,
-        exec.actor.agent.as_ref().map(|a| a.incarnation.cast_signed()),
-        ballot.verdict.as_str(),
-        ballot.reason,
-        ballot.confidence.map(i16::from),
-        ballot.via,
-        exec.place.event,
-        time(cast_at) as _,
-        proposal.chain_head,
-        hash.as_slice(),
-        exec.admission
-    )
-    .execute(&mut *exec.tx)
-    .await?;
-    sqlx::query!(
-        "UPDATE fleet.proposals SET ballots = $3, chain_head = $4 WHERE tenant_id = $1 AND id = $2",
-        exec.tenant.as_str(),
-        proposal.id,
-        sequence,
-        hash.as_slice()
-    )
-    .execute(&mut *exec.tx)
-    .await?;
-    Ok(hash)
+fn short_enough(statement: &Statement) -> Result<(), Problem> {
+    let lists = [
+        &statement.concerns,
+        &statement.recommendations,
+        &statement.key_risks,
+    ];
+    let mut texts = lists.into_iter().flatten().chain(&statement.reason);
+    if texts.any(|t| t.chars().count() > MOST_TEXT) {
+        let detail = "the reason is longer than 2,000 characters";
+        return Err(Problem::new(Code::BadArgument, detail)
+            .remedy("say it shorter, or put it into a file and name its path"));
+    }
+    if lists.into_iter().any(|l| l.len() > MOST_POINTS) {
+        let detail = format!("a review has at most {MOST_POINTS} points of a kind");
+        return Err(Problem::new(Code::BadArgument, detail).remedy("keep the weightiest"));
+    }
+    Ok(())
+}
+
+fn ballot(exec: &Exec<'_>, seat: &Name, wanted: Wanted<'_>) -> Result<Ballot, Stop> {
+    let statement = (!wanted.statement.is_empty()).then_some(wanted.statement);
+    let hash = statement.as_ref().map(statement_hash).transpose();
+    Ok(Ballot {
+        seat: seat.clone(),
+        verdict: wanted.verdict,
+        via: wanted.via,
+        incarnation: exec.actor.agent.as_ref().map(|a| a.incarnation),
+        confidence: wanted.confidence,
+        reasoned: statement.as_ref().is_some_and(|s| s.reason.is_some()),
+        statement_hash: hash.map_err(|e| sqlx::Error::Encode(e.into()))?,
+        statement,
+    })
 }

@@ -1,11 +1,12 @@
 //! Effects: what may run when a proposal passes, in words, and run.
 
 use fleet_policy::board::may_run;
-use fleet_protocol::ids::Ref;
+use fleet_protocol::ids::{MissionRef, Ref, TaskRef};
 use fleet_protocol::problem::Code;
-use fleet_protocol::verbs::board::{Effect, ProposalKind};
+use fleet_protocol::verbs::board::{ChangeSeat, Effect, ProposalKind, SeatChange};
 use fleet_protocol::verbs::member::GrantRole;
 use fleet_protocol::{Command, Moment, Problem, Reply};
+use uuid::Uuid;
 
 use crate::db;
 use crate::execute::{Actor, Exec, Place, Stop, command};
@@ -43,6 +44,8 @@ pub(super) async fn fix(
         }
         Command::BudgetReset(reset) => reset.reset_at = fixed(exec, &reset.reset_at)?,
         Command::MissionClose(close) => close.mission = Ref::id(exec.resolve(close.mission).await?),
+        Command::TaskPriority(set) => set.task = Ref::id(exec.resolve(set.task).await?),
+        Command::TaskCancel(cancel) => cancel.task = Ref::id(exec.resolve(cancel.task).await?),
         Command::TaskAdd(add) => {
             if let Some(mission) = &mut add.mission {
                 *mission = Ref::id(exec.resolve(*mission).await?);
@@ -64,7 +67,53 @@ fn fixed(exec: &Exec<'_>, moment: &Moment) -> Result<Moment, Problem> {
 }
 
 /// What an effect does, with names and amounts.
-pub(super) fn in_words(exec: &Exec<'_>, effect: &Effect) -> String {
+pub(super) async fn in_words(exec: &mut Exec<'_>, effect: &Effect) -> Result<String, Stop> {
+    let named = match &*effect.0 {
+        Command::MissionClose(close) => Some(mission(exec, close.mission).await?),
+        Command::TaskPriority(set) => Some(task(exec, set.task).await?),
+        Command::TaskCancel(cancel) => Some(task(exec, cancel.task).await?),
+        _ => None,
+    };
+    Ok(words(exec, effect, &named.unwrap_or_default()))
+}
+
+/// A task as people know it: `t3 "Write the notes"`.
+async fn task(exec: &mut Exec<'_>, task: TaskRef) -> Result<String, Stop> {
+    let id = exec.resolve(task).await?;
+    let found = sqlx::query!(
+        "SELECT number, title FROM fleet.tasks WHERE tenant_id = $1 AND id = $2",
+        exec.tenant.as_str(),
+        id
+    )
+    .fetch_optional(&mut *exec.tx)
+    .await?
+    .ok_or_else(|| vanished("task"))?;
+    Ok(format!("t{} \"{}\"", found.number, found.title))
+}
+
+async fn mission(exec: &mut Exec<'_>, mission: MissionRef) -> Result<String, Stop> {
+    let id = exec.resolve(mission).await?;
+    let found = sqlx::query!(
+        "SELECT number, title FROM fleet.missions WHERE tenant_id = $1 AND id = $2",
+        exec.tenant.as_str(),
+        id
+    )
+    .fetch_optional(&mut *exec.tx)
+    .await?
+    .ok_or_else(|| vanished("mission"))?;
+    Ok(format!("m{} \"{}\"", found.number, found.title))
+}
+
+fn vanished(what: &str) -> Stop {
+    Problem::new(
+        Code::NotFound,
+        format!("the effect names a {what} that does not exist"),
+    )
+    .remedy(format!("see what there is with: !{what} list"))
+    .into()
+}
+
+fn words(exec: &Exec<'_>, effect: &Effect, named: &str) -> String {
     let when = |moment: &Moment| match moment.resolve(exec.now, exec.zone) {
         Ok(at) => at.in_zone(exec.zone),
         Err(_) => moment.to_string(),
@@ -118,16 +167,34 @@ pub(super) fn in_words(exec: &Exec<'_>, effect: &Effect) -> String {
             None => format!("Takes every role from {}.", m.user),
         },
         Command::MissionNew(m) => format!("Opens the mission \"{}\".", m.title),
-        Command::MissionClose(_) => "Closes the mission.".to_owned(),
+        Command::MissionClose(_) => format!("Closes the mission {named}."),
+        Command::TaskPriority(set) => {
+            format!("Sets the priority of {named} to {}.", set.priority.get())
+        }
+        Command::TaskCancel(_) => format!("Cancels the task {named}."),
+        Command::BoardSeat(seat) => seat_words(seat),
         Command::TaskAdd(t) => format!("Adds the task \"{}\".", t.title),
         other => format!("Runs \"{}\".", other.name()),
     }
 }
 
-/// Who an effect runs as: the board, by the proposal whose decision it is.
-fn board(proposal: &str) -> Actor {
+fn seat_words(seat: &ChangeSeat) -> String {
+    let title = &seat.seat;
+    match (seat.change, &seat.holder) {
+        (SeatChange::Suspend, _) => format!("Keeps the seat {title} from voting."),
+        (SeatChange::Restore, _) => format!("Lets the seat {title} vote again."),
+        (SeatChange::Remove, _) => format!("Takes the seat {title} from the standing board."),
+        (SeatChange::Set, Some(holder)) => {
+            format!("Gives the seat {title} of the standing board to {holder}.")
+        }
+        (SeatChange::Set, None) => format!("Changes the seat {title} of the standing board."),
+    }
+}
+
+/// Who an effect runs as: the board, by its decision.
+fn board(decision: Uuid) -> Actor {
     Actor {
-        principal: format!("board:{proposal}"),
+        principal: format!("board:{decision}"),
         user: None,
         roles: vec![GrantRole::Operator],
         agent: None,
@@ -142,10 +209,10 @@ fn board(proposal: &str) -> Actor {
 /// error, and the whole close is tried again.
 pub(super) async fn run(
     exec: &mut Exec<'_>,
-    proposal: &str,
+    decision: Uuid,
     effect: &Effect,
 ) -> Result<Result<Reply, Problem>, Stop> {
-    attempt(exec, proposal, effect, true).await
+    attempt(exec, decision, effect, true).await
 }
 
 /// Tries what an effect would do now, and undoes it.
@@ -153,19 +220,19 @@ pub(super) async fn try_out(
     exec: &mut Exec<'_>,
     effect: &Effect,
 ) -> Result<Result<Reply, Problem>, Stop> {
-    attempt(exec, "draft", effect, false).await
+    attempt(exec, Uuid::nil(), effect, false).await
 }
 
 async fn attempt(
     exec: &mut Exec<'_>,
-    proposal: &str,
+    decision: Uuid,
     effect: &Effect,
     keep: bool,
 ) -> Result<Result<Reply, Problem>, Stop> {
     sqlx::raw_sql("SAVEPOINT effect")
         .execute(&mut *exec.tx)
         .await?;
-    let (actor, place) = (board(proposal), Place::default());
+    let (actor, place) = (board(decision), Place::default());
     let mut inner = Exec {
         tx: &mut *exec.tx,
         tenant: exec.tenant,
@@ -186,7 +253,7 @@ async fn attempt(
         Err(Stop::Refused(problem)) => Err(*problem),
         Err(Stop::Database(e)) if db::is_transient(&e) => return Err(e.into()),
         Err(Stop::Database(e)) => {
-            tracing::error!(proposal, error = %e, "an effect's statement failed");
+            tracing::error!(%decision, error = %e, "an effect's statement failed");
             Err(Problem::new(
                 Code::Internal,
                 "a fault of the fleet's own kept the effect from running",

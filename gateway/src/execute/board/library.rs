@@ -1,0 +1,98 @@
+//! Templates and personas: the fleet's own files over the built-in ones.
+
+use std::collections::BTreeMap;
+
+use fleet_protocol::problem::Code;
+use fleet_protocol::roster::FileError;
+use fleet_protocol::scalar::Name;
+use fleet_protocol::template::{self, Persona, Template};
+use fleet_protocol::verbs::board::{Personas, ProposalKind};
+use fleet_protocol::{Problem, Reply};
+
+use super::read;
+use crate::execute::{Exec, Stop};
+
+/// Every template by name.
+pub(super) async fn templates(exec: &mut Exec<'_>) -> Result<BTreeMap<Name, Template>, Stop> {
+    let mut all = template::templates().map_err(unusable)?;
+    // What another template of the fleet's own is usual for, no built-in one is.
+    for (name, own) in own(exec, "template", Template::read).await? {
+        for other in all.values_mut() {
+            other.kinds.retain(|k| !own.kinds.contains(k));
+        }
+        all.insert(name, own);
+    }
+    Ok(all)
+}
+
+/// The template of a name, else the usual one of a kind.
+pub(super) async fn template(
+    exec: &mut Exec<'_>,
+    name: Option<&Name>,
+    kind: ProposalKind,
+) -> Result<Template, Stop> {
+    let mut all = templates(exec).await?;
+    match name {
+        Some(name) => all.remove(name).ok_or_else(|| {
+            let names: Vec<&str> = all.keys().map(Name::as_str).collect();
+            Problem::new(Code::NotFound, format!("there is no template {name}"))
+                .remedy(format!("the templates are: {}", names.join(", ")))
+                .into()
+        }),
+        None => {
+            let usual = all.into_values().find(|t| t.kinds.contains(&kind));
+            usual.ok_or_else(|| {
+                Problem::new(
+                    Code::Invalid,
+                    format!("no template is usual for proposals of kind {kind}"),
+                )
+                .remedy("name one with --template; see them with: !board templates")
+                .into()
+            })
+        }
+    }
+}
+
+/// Shows one persona, or all.
+pub(crate) async fn personas(exec: &mut Exec<'_>, args: &Personas) -> Result<Reply, Stop> {
+    let mut all = template::personas().map_err(unusable)?;
+    all.extend(own(exec, "persona", Persona::read).await?);
+    let Some(name) = &args.persona else {
+        return Ok(Reply::Personas(all));
+    };
+    match all.remove_entry(name) {
+        Some(one) => Ok(Reply::Personas(BTreeMap::from([one]))),
+        None => {
+            let names: Vec<&str> = all.keys().map(Name::as_str).collect();
+            Err(
+                Problem::new(Code::NotFound, format!("there is no persona {name}"))
+                    .remedy(format!("the personas are: {}", names.join(", ")))
+                    .into(),
+            )
+        }
+    }
+}
+
+async fn own<T>(
+    exec: &mut Exec<'_>,
+    kind: &str,
+    of: impl Fn(&str) -> Result<T, FileError>,
+) -> Result<Vec<(Name, T)>, Stop> {
+    let rows = sqlx::query!(
+        "SELECT name, yaml FROM fleet.board_files WHERE tenant_id = $1 AND kind = $2 ORDER BY name",
+        exec.tenant.as_str(),
+        kind
+    )
+    .fetch_all(&mut *exec.tx)
+    .await?;
+    rows.into_iter()
+        .map(|r| {
+            let name = r.name.parse().map_err(|_| read::unreadable("file"))?;
+            Ok((name, of(&r.yaml).map_err(unusable)?))
+        })
+        .collect()
+}
+
+fn unusable(error: FileError) -> Stop {
+    sqlx::Error::Decode(error.into()).into()
+}

@@ -1,0 +1,84 @@
+//! The money that an effect moves, and whether a person must approve it.
+
+use fleet_policy::board::{self as policy, Money};
+use fleet_protocol::Command;
+use fleet_protocol::record::Content;
+use fleet_protocol::verbs::board::Effect;
+use fleet_protocol::verbs::budget::Unit;
+use jiff::SignedDuration;
+
+use crate::db::time;
+use crate::execute::budget::series;
+use crate::execute::{Exec, Stop};
+
+/// How far back what passed without a person is counted.
+const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// What an effect moves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Moved {
+    /// Provider and window, where it is one.
+    pub(super) series: Option<String>,
+    pub(super) money: Money,
+}
+
+/// What an effect would move as limits are now.
+pub(super) async fn moved(exec: &mut Exec<'_>, effect: Option<&Effect>) -> Result<Moved, Stop> {
+    let (provider, window, limit, unit) = match effect.map(|e| e.0.as_ref()) {
+        Some(Command::BudgetSet(set)) => {
+            (&set.provider, &set.window, Some(set.limit.get()), Some(set.unit))
+        }
+        Some(Command::BudgetReset(reset)) => (&reset.provider, &reset.window, None, None),
+        _ => {
+            return Ok(Moved {
+                series: None,
+                money: Money::None,
+            });
+        }
+    };
+    let all = series::read(exec, Some(provider.as_str()), false).await?;
+    let present = all
+        .iter()
+        .find(|s| window.as_ref().is_none_or(|w| s.name == *w));
+    let before = present.map_or(0, |s| s.limit);
+    let money = match (limit, unit.or(present.map(|s| s.unit))) {
+        // A lower limit gives nobody anything.
+        (Some(limit), Some(_)) if present.is_some() && limit <= before => Money::Known(0),
+        (Some(limit), Some(Unit::CashUsdMicro | Unit::ApiEquivalentUsdMicro)) => {
+            Money::Known(limit.saturating_sub(before))
+        }
+        (None, Some(Unit::CashUsdMicro | Unit::ApiEquivalentUsdMicro)) => Money::Known(before),
+        _ => Money::Unknown,
+    };
+    let name = window
+        .as_ref()
+        .or(present.map(|s| &s.name))
+        .map_or("", |n| n.as_str());
+    Ok(Moved {
+        series: Some(format!("{provider} {name}").trim_end().to_owned()),
+        money,
+    })
+}
+
+/// Whether a person must approve, with what passed without one on the same series in 7 days.
+pub(super) async fn human_required(exec: &mut Exec<'_>, content: &Content) -> Result<bool, Stop> {
+    if content.rule.human_above.is_none() {
+        return Ok(false);
+    }
+    let moved = moved(exec, content.effect.as_ref()).await?;
+    let since = exec.now.0.saturating_sub(WEEK).unwrap_or(exec.now.0);
+    let passed = sqlx::query_scalar!(
+        r#"SELECT coalesce(sum(money_usd_micro), 0)::bigint AS "passed!" FROM fleet.decisions
+           WHERE tenant_id = $1 AND series = $2 AND NOT human AND effect_state = 'done' AND decided_at > $3"#,
+        exec.tenant.as_str(),
+        moved.series,
+        time(since.into()) as _
+    )
+    .fetch_one(&mut *exec.tx)
+    .await?;
+    Ok(policy::human_required(
+        &content.rule,
+        moved.money,
+        passed.unsigned_abs(),
+    ))
+}
