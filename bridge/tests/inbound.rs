@@ -248,6 +248,23 @@ fn a_reply_that_starts_with_a_verdict_may_be_a_ballot() {
 }
 
 #[test]
+fn a_message_in_the_cards_thread_speaks_to_the_card_whatever_it_replies_to() {
+    for (falls_back, to) in [(true, "$last"), (false, "$other")] {
+        let mut incoming = message("approve because it is tested");
+        incoming.content["m.relates_to"] = json!({"rel_type": "m.thread", "event_id": "$card", "is_falling_back": falls_back, "m.in_reply_to": {"event_id": to}});
+        let expected = Body::Ballot {
+            target: "$card".into(),
+            verdict: Verdict::Approve,
+            reason: Some("it is tested".into()),
+            via: BallotInput::Reply,
+        };
+        assert_eq!(envelope(&incoming).body, expected, "{to}");
+        incoming.content["body"] = json!("I would approve because it is tested");
+        assert_eq!(reading(&incoming), Reading::Skip, "{to}");
+    }
+}
+
+#[test]
 fn a_reaction_may_be_a_ballot_whatever_its_skin_or_presentation() {
     for (key, verdict) in [
         ("✅", Verdict::Approve),

@@ -9,9 +9,12 @@
 mod board_table;
 mod work_desk;
 
-use board_table::{board, closed, propose, show, vote};
+use board_table::{board, closed, paused, propose, record, show, vote};
 use fleet_protocol::api::LeaseGrant;
 use fleet_protocol::envelope::{Outcome, Submitted};
+use fleet_protocol::record::{Export, Extension};
+use fleet_protocol::reply::ProposalView;
+use fleet_protocol::verbs::board::Verdict;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use work_desk::Desk;
@@ -105,63 +108,245 @@ async fn a_reaction_on_the_card_is_a_ballot_and_elsewhere_it_is_nothing() {
     assert_eq!(show(&desk, "p1").await.tally.cast, 1);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_redacted_ballot_stands_and_its_voter_is_told_how_to_change_it() {
-    let desk = board().await;
-    propose(&desk, json!({ "closes_at": "+1h" })).await;
-    let lease = bot(&desk).await;
-    let now = "2026-11-23T12:00:00Z";
-    react(&desk, &lease, "ana", "$card", ("$1", now), ("$0", now)).await;
-    let redaction = |target: &str| json!({ "redaction": { "target": target } });
-    // The voter's own, a moderator's, and one of the card itself: none of them undoes a ballot.
-    let mut read = "$1";
-    for (key, who, target, told) in [
-        ("$2", "ana", "$1", true),
-        ("$3", "ben", "$1", true),
-        ("$4", "ben", "$card", false),
-    ] {
+const NOW: &str = "2026-11-23T12:00:00Z";
+
+/// A room in which events come one after the other, all at one instant.
+struct Hall {
+    desk: Desk,
+    lease: LeaseGrant,
+    events: u32,
+}
+
+impl Hall {
+    async fn with(desk: Desk) -> Self {
+        let lease = bot(&desk).await;
+        Self {
+            desk,
+            lease,
+            events: 0,
+        }
+    }
+
+    /// The next event of somebody: its receipt's outcome, and the rows as text.
+    async fn hears(&mut self, who: &str, body: Value) -> (Outcome, String) {
+        let (before, key) = (format!("${}", self.events), format!("${}", self.events + 1));
+        self.events += 1;
         let said = submit(
-            &desk,
-            &lease,
+            &self.desk,
+            &self.lease,
             who,
-            redaction(target),
-            (key, now),
-            (read, now),
+            body,
+            (&key, NOW),
+            (&before, NOW),
         )
         .await;
-        let receipt = said.receipts.first().expect("a receipt");
-        assert_eq!(receipt.outcome, Outcome::Skipped, "{who} {target}");
-        let said = serde_json::to_string(&said.outbox).expect("rows");
-        assert_eq!(said.contains("!board vote"), told, "{who} {target}: {said}");
-        assert_eq!(show(&desk, "p1").await.tally.approve, 1, "{who} {target}");
-        read = key;
+        let outcome = said.receipts.first().expect("a receipt").outcome;
+        (outcome, serde_json::to_string(&said.outbox).expect("rows"))
     }
-    desk.ok("ben", "board.close", json!({ "proposal": "p1" }))
+
+    async fn reacts(&mut self, who: &str, target: &str, verdict: &str) -> Outcome {
+        let body = json!({ "ballot": { "target": target, "verdict": verdict, "via": "reaction" } });
+        self.hears(who, body).await.0
+    }
+
+    async fn redacts(&mut self, who: &str, target: &str) -> (Outcome, String) {
+        self.hears(who, json!({ "redaction": { "target": target } }))
+            .await
+    }
+
+    /// The verdicts of the four seats.
+    async fn verdicts(&self) -> Vec<Option<Verdict>> {
+        show(&self.desk, "p1")
+            .await
+            .seats
+            .iter()
+            .map(|s| s.verdict)
+            .collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn removing_a_reaction_leaves_the_seats_latest_that_remains() {
+    let desk = board().await;
+    propose(&desk, json!({})).await;
+    let mut hall = Hall::with(desk).await;
+    // Two devices of one voter, two reactions: $1 for it, $2 against it.
+    assert_eq!(hall.reacts("ana", "$card", "approve").await, Outcome::Done);
+    assert_eq!(hall.reacts("ana", "$card", "reject").await, Outcome::Done);
+    assert_eq!(hall.verdicts().await[0], Some(Verdict::Reject));
+    let (outcome, said) = hall.redacts("ana", "$2").await;
+    assert_eq!(outcome, Outcome::Done);
+    assert_eq!(hall.verdicts().await[0], Some(Verdict::Approve));
+    assert!(
+        said.contains("votes"),
+        "what counts now is acknowledged: {said}"
+    );
+    let (_, said) = hall.redacts("ana", "$1").await;
+    assert_eq!(hall.verdicts().await[0], None);
+    assert!(said.contains("has no ballot any more"), "{said}");
+    assert_eq!(record(&hall.desk, "p1").await.entries.len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_moderators_redaction_of_a_ballot_is_told_and_ignored() {
+    let desk = board().await;
+    propose(&desk, json!({})).await;
+    let mut hall = Hall::with(desk).await;
+    hall.reacts("mia", "$card", "approve").await;
+    let (outcome, said) = hall.redacts("ben", "$1").await;
+    assert_eq!(outcome, Outcome::Skipped);
+    assert!(said.contains("only its voter can take it back"), "{said}");
+    assert_eq!(hall.verdicts().await[2], Some(Verdict::Approve));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_the_end_a_redaction_takes_the_words_and_not_the_ballot() {
+    let desk = board().await;
+    propose(&desk, json!({})).await;
+    let mut hall = Hall::with(desk).await;
+    let body = json!({ "ballot": { "target": "$card", "verdict": "approve", "reason": "a secret", "via": "reply" } });
+    hall.hears("ana", body).await;
+    hall.desk
+        .ok("ben", "board.close", json!({ "proposal": "p1" }))
         .await;
-    let late = submit(
-        &desk,
-        &lease,
-        "ana",
-        redaction("$1"),
-        ("$5", now),
-        ("$4", now),
-    )
-    .await;
+    let words = |export: Export| {
+        serde_json::to_string(&export)
+            .expect("JSON")
+            .contains("a secret")
+    };
+    assert!(words(record(&hall.desk, "p1").await));
+    let (outcome, said) = hall.redacts("ana", "$1").await;
+    assert_eq!(outcome, Outcome::Skipped);
+    assert!(said.contains("the ballot of ceo stands"), "{said}");
+    assert_eq!(hall.verdicts().await[0], Some(Verdict::Approve));
+    assert!(!words(record(&hall.desk, "p1").await), "its hash stays");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redacted_card_is_posted_again_and_the_vote_goes_on() {
+    let desk = board().await;
+    propose(&desk, json!({})).await;
+    let mut hall = Hall::with(desk).await;
+    hall.reacts("ana", "$card", "approve").await;
+    let (_, rows) = hall.redacts("ben", "$card").await;
+    assert!(rows.contains("p1 · Shall we?"), "{rows}");
+    sqlx::query("UPDATE fleet.outbox o SET state = 'sent', event_id = '$again', settled_at = now() FROM fleet.proposals p WHERE p.card = o.id")
+        .execute(&mut hall.desk.register_rows().await)
+        .await
+        .expect("the new card");
+    assert_eq!(hall.reacts("ben", "$again", "approve").await, Outcome::Done);
     assert_eq!(
-        late.receipts.first().expect("a receipt").outcome,
+        hall.reacts("mia", "$card", "approve").await,
         Outcome::Skipped
     );
+    let cast = [Some(Verdict::Approve), Some(Verdict::Approve), None, None];
+    assert_eq!(hall.verdicts().await, cast);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_no_seat_is_told_once() {
+    let desk = board().await;
+    propose(&desk, json!({})).await;
+    let mut hall = Hall::with(desk).await;
+    for (who, outcomes) in [
+        ("vic", [Outcome::Refused, Outcome::Skipped]),
+        ("out", [Outcome::Refused, Outcome::Skipped]),
+    ] {
+        for outcome in outcomes {
+            assert_eq!(hall.reacts(who, "$card", "approve").await, outcome, "{who}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_votes_by_its_event_and_not_by_what_its_model_prints() {
+    let desk = board().await;
+    propose(&desk, json!({})).await;
+    let mut hall = Hall::with(desk).await;
+    let (outcome, said) = hall
+        .hears(
+            "a1",
+            json!({ "ballot": { "target": "$card", "verdict": "approve", "via": "reply" } }),
+        )
+        .await;
+    assert_eq!(outcome, Outcome::Refused);
+    assert!(said.contains("event.agent_chat"), "{said}");
+    let agent =
+        |incarnation: u64| json!({ "name": "code-1", "host": "h1", "incarnation": incarnation });
+    let event = |id: &str, incarnation: u64| json!({ "event": { "id": id, "request": { "board.vote": { "proposal": "p1", "verdict": "approve" } }, "agent": agent(incarnation) } });
+    let (stale, _) = hall.hears("a1", event("v1", 9)).await;
+    assert_eq!(stale, Outcome::Refused, "a stale incarnation cannot vote");
+    let (voted, _) = hall.hears("a1", event("v2", 1)).await;
+    assert_eq!(voted, Outcome::Done);
+    hall.desk.register("a1", "code-1", "code").await;
     assert_eq!(
-        show(&desk, "p1").await.tally.approve,
-        1,
-        "a closed vote stays"
+        hall.verdicts().await[3],
+        Some(Verdict::Approve),
+        "a cast ballot survives a restart"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn our_own_outage_over_the_end_extends_the_vote() {
+    let desk = board().await;
+    propose(
+        &desk,
+        json!({ "closes_at": "+1h", "effect": { "pause": {} } }),
+    )
+    .await;
+    let lease = bot(&desk).await;
+    // Nobody reads the room: at the end, and for ten minutes more.
+    desk.clock.advance(3_600 + 600);
+    let extended = until(&desk, |p| p.extended == Some(Extension::RoomUnread)).await;
+    assert_eq!(extended.state, "open");
+    assert_eq!(
+        desk.said("board", "could not be read up to its end").await,
+        1,
+        "told once"
+    );
+    let asked =
+        json!({ "account": "@bot:test", "holder": uuid::Uuid::nil(), "epoch": lease.lease.epoch });
+    let lease = LeaseGrant {
+        lease: call::<LeaseGrant>(&desk, "/v1/bot/lease", asked)
+            .await
+            .lease,
+        ..lease
+    };
+    let (sent, later) = ("2026-11-23T12:30:00Z", "2026-11-23T13:25:00Z");
+    for (n, who) in ["ana", "ben", "mia"].into_iter().enumerate() {
+        let (key, before) = (format!("${}", n + 1), format!("${n}"));
+        let outcome = react(&desk, &lease, who, "$card", (&key, sent), (&before, sent)).await;
+        assert_eq!(outcome, Outcome::Done, "{who}");
+    }
+    desk.clock.advance(600);
+    let moved = json!({ "lease": lease.lease, "device": "DEV", "room_id": "!board:test", "expected_mark": "$3",
+        "envelopes": [], "mark": { "event_id": "$4", "read_up_to": later } });
+    call::<Submitted>(&desk, "/v1/submit", moved).await;
+    let p = closed(&desk, "p1").await;
+    assert_eq!((p.state.as_str(), p.tally.approve), ("approved", 3));
+    assert!(paused(&desk).await);
+}
+
+/// Looks at `p1` until it is as wanted: the sweep does it within a second or two.
+async fn until(desk: &Desk, wanted: impl Fn(&ProposalView) -> bool) -> ProposalView {
+    let looking = async {
+        loop {
+            let view = show(desk, "p1").await;
+            if wanted(&view) {
+                return view;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), looking)
+        .await
+        .expect("the sweep reaches the proposal")
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ballot_sent_in_time_counts_though_it_arrives_late() {
     let desk = board().await;
-    propose(&desk, json!({ "closes_at": "+1h" })).await;
+    propose(&desk, json!({ "closes_at": "+1h", "quorum": 25 })).await;
     vote(&desk, "ben", "p1", "approve").await;
     let lease = bot(&desk).await;
     desk.clock.advance(3_601);

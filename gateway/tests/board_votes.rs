@@ -9,7 +9,7 @@
 mod board_table;
 mod work_desk;
 
-use board_table::{board, closed, paused, propose, seats, show, vote};
+use board_table::{board, closed, paused, propose, record, seats, settled, show, vote};
 use fleet_protocol::Reply;
 use fleet_protocol::problem::Code;
 use fleet_protocol::verbs::board::Verdict;
@@ -43,9 +43,14 @@ async fn four_seats_vote_one_changes_its_mind_and_the_effect_runs_once() {
     desk.ok("a1", "board.vote", args).await;
     let p = show(&desk, "p1").await;
     assert_eq!(
+        (p.state.as_str(), p.ends_early_at.is_some()),
+        ("open", true),
+        "the early end is announced, and waits"
+    );
+    let p = settled(&desk, "p1").await;
+    assert_eq!(
         (p.state.as_str(), p.effect_outcome.as_deref()),
-        ("approved", Some("done")),
-        "nothing can change it"
+        ("approved", Some("done"))
     );
     assert!(paused(&desk).await);
     assert_eq!(
@@ -62,15 +67,16 @@ async fn four_seats_vote_one_changes_its_mind_and_the_effect_runs_once() {
         .await;
     assert!(matches!(again, Reply::Proposal(p) if p.already));
     assert_eq!(desk.said("board", "p1 approved").await, 1, "one decision");
-    let head = p.chain_head.expect("ballots were cast");
+    let head = p.head;
     assert_eq!(
-        desk.said("board", &format!(" ballots \"}}, {{\"code\": \"{head}\""))
+        desk.said("board", &format!(" head \"}}, {{\"code\": \"{head}\""))
             .await,
         1,
         "the decision shows the chain's head"
     );
+    assert_eq!(record(&desk, "p1").await.head, head);
     let (ballots, decisions): (i64, i64) = sqlx::query_as(
-        "SELECT (SELECT count(*) FROM fleet.ballots), (SELECT count(*) FROM fleet.decisions)",
+        "SELECT (SELECT count(*) FROM fleet.entries WHERE act = 'cast'), (SELECT count(*) FROM fleet.decisions)",
     )
     .fetch_one(&mut desk.register_rows().await)
     .await
@@ -82,6 +88,7 @@ async fn four_seats_vote_one_changes_its_mind_and_the_effect_runs_once() {
     for who in ["ana", "ben", "mia"] {
         vote(&desk, who, "p2", "approve").await;
     }
+    settled(&desk, "p2").await;
     assert!(!paused(&desk).await);
 }
 
@@ -139,7 +146,7 @@ async fn a_veto_needs_right_and_reason_and_blocks() {
         "who may veto has not voted"
     );
     desk.ok("ana", "board.vote", veto(&["too", "dear"])).await;
-    assert_eq!(show(&desk, "p1").await.state, "rejected");
+    assert_eq!(settled(&desk, "p1").await.state, "rejected");
     assert!(
         desk.said("board", "(veto): too dear").await > 0,
         "the dissent is told"
@@ -214,12 +221,12 @@ async fn effects_are_checked_when_proposed_and_a_refusal_is_final() {
     let wrong =
         json!({ "title": "x", "kind": "budget_lift", "effect": { "pause": {} }, "seats": seats() });
     assert_eq!(
-        desk.refused("mia", "board.propose", wrong).await,
+        desk.refused("ana", "board.propose", wrong).await,
         Code::BadEffect
     );
     let claim = json!({ "title": "x", "effect": { "task.claim": {} }, "seats": seats() });
     assert_eq!(
-        desk.refused("mia", "board.propose", claim).await,
+        desk.refused("ana", "board.propose", claim).await,
         Code::BadEffect
     );
     let ended = json!({ "title": "x", "closes_at": "2026-11-23T12:00:00Z", "seats": seats() });
@@ -238,7 +245,7 @@ async fn effects_are_checked_when_proposed_and_a_refusal_is_final() {
     for who in ["ana", "ben", "mia"] {
         vote(&desk, who, &p.id, "approve").await;
     }
-    let p = show(&desk, &p.id).await;
+    let p = settled(&desk, &p.id).await;
     assert_eq!(p.state, "approved");
     assert_eq!(
         p.effect_outcome.as_deref(),
@@ -272,6 +279,7 @@ async fn a_passed_limit_is_applied_with_its_amount() {
     for who in ["ana", "ben", "mia"] {
         vote(&desk, who, "p1", "approve").await;
     }
+    let decision = settled(&desk, "p1").await.decision.expect("a decision").id;
     match desk
         .ask("vic", "budget.status", json!({}))
         .await
@@ -284,7 +292,7 @@ async fn a_passed_limit_is_applied_with_its_amount() {
         .fetch_one(&mut desk.register_rows().await)
         .await
         .expect("the limit's history");
-    assert_eq!(by, "board:p1");
+    assert_eq!(by, format!("board:{decision}"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -296,5 +304,5 @@ async fn a_seat_that_turns_to_abstain_does_not_end_the_vote_of_the_other() {
     vote(&desk, "ana", "p1", "abstain").await;
     assert_eq!(show(&desk, "p1").await.state, "open");
     vote(&desk, "ben", "p1", "approve").await;
-    assert_eq!(show(&desk, "p1").await.state, "approved");
+    assert_eq!(settled(&desk, "p1").await.state, "approved");
 }

@@ -10,6 +10,7 @@ use crate::record::{Default, Rule, Threshold};
 use crate::roster::{self, FileError};
 use crate::scalar::{Brief, Name, Note, Percent, Title};
 use crate::verbs::board::ProposalKind;
+use crate::verbs::words;
 
 /// A template: rule, seats and length of a vote. Its name is the file's stem.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -52,15 +53,23 @@ const fn one() -> u8 {
 
 /// Whose seats a template has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
+#[serde(untagged)]
 pub enum TemplateSeats {
-    /// The standing board; every operator where there is none.
-    Standing,
-    /// Every operator.
-    Operators,
+    /// Those of a group, each for its holder.
+    Group(SeatGroup),
     /// These, each held by who holds the seat of that title on the standing board, or by the agent
     /// of that name.
     Named(Vec<TemplateSeat>),
+}
+
+words! {
+    /// A group whose members each have a seat.
+    SeatGroup {
+        /// The standing board; every operator where there is none.
+        Standing = "standing",
+        /// Every operator.
+        Operators = "operators",
+    }
 }
 
 /// A seat of a template.

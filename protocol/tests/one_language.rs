@@ -97,6 +97,28 @@ fn queries() -> Vec<Case> {
             &["board", "list"],
             json!({"board.list": {"all": false}}),
         ),
+        case("board mine", &["board", "mine"], json!({"board.mine": {}})),
+        case("board seats", &["board", "seats"], json!({"board.seats": {}})),
+        case(
+            "board templates",
+            &["board", "templates"],
+            json!({"board.templates": {}}),
+        ),
+        case(
+            "board personas cfo",
+            &["board", "personas", "cfo"],
+            json!({"board.personas": {"persona": "cfo"}}),
+        ),
+        case(
+            "board export p12",
+            &["board", "export", "p12"],
+            json!({"board.export": {"proposal": "p12"}}),
+        ),
+        case(
+            "board minutes --since 2026-11-01T00:00Z",
+            &["board", "minutes", "--since", "2026-11-01T00:00Z"],
+            json!({"board.minutes": {"since": "2026-11-01T00:00:00Z"}}),
+        ),
     ]
 }
 
@@ -418,8 +440,79 @@ fn governance_commands() -> Vec<Case> {
     ]
 }
 
+fn board_commands() -> Vec<Case> {
+    vec![
+        case(
+            "board propose x --threshold 2/3 --template forge",
+            &[
+                "board",
+                "propose",
+                "x",
+                "--threshold",
+                "2/3",
+                "--template",
+                "forge",
+            ],
+            json!({"board.propose": {"title": "x", "threshold": "2/3", "template": "forge"}}),
+        ),
+        case(
+            "board vote p12 conditional --concern \"-1 is possible\" --recommendation wait --risk late because it depends",
+            &[
+                "board",
+                "vote",
+                "p12",
+                "conditional",
+                "--concern",
+                "-1 is possible",
+                "--recommendation",
+                "wait",
+                "--risk",
+                "late",
+                "because",
+                "it",
+                "depends",
+            ],
+            json!({"board.vote": {"proposal": "p12", "verdict": "conditional", "reason": ["because", "it", "depends"], "concerns": ["-1 is possible"], "recommendations": ["wait"], "key_risks": ["late"]}}),
+        ),
+        case(
+            "board withdraw p12 --as cto",
+            &["board", "withdraw", "p12", "--as", "cto"],
+            json!({"board.withdraw": {"proposal": "p12", "as": "cto"}}),
+        ),
+        case(
+            "board amend p12 --title Rest --effect pause --reason \"as asked\"",
+            &[
+                "board", "amend", "p12", "--title", "Rest", "--effect", "pause", "--reason",
+                "as asked",
+            ],
+            json!({"board.amend": {"proposal": "p12", "title": "Rest", "effect": {"pause": {}}, "no_effect": false, "reason": "as asked"}}),
+        ),
+        case(
+            "board seat set cto --holder @dana:example.org --weight 2 --veto",
+            &[
+                "board",
+                "seat",
+                "set",
+                "cto",
+                "--holder",
+                "@dana:example.org",
+                "--weight",
+                "2",
+                "--veto",
+            ],
+            json!({"board.seat": {"change": "set", "seat": "cto", "holder": {"user": "@dana:example.org"}, "weight": 2, "veto": true}}),
+        ),
+        case(
+            "task priority t3 90",
+            &["task", "priority", "t3", "90"],
+            json!({"task.priority": {"task": "t3", "priority": 90}}),
+        ),
+    ]
+}
+
 fn cases() -> Vec<Case> {
     [
+        board_commands(),
         queries(),
         fleet_commands(),
         task_commands(),

@@ -8,7 +8,7 @@
 
 use fleet_protocol::chat;
 use fleet_protocol::problem::{Code, Place, Problem};
-use fleet_protocol::reply::Reply;
+use fleet_protocol::reply::{ProposalView, Reply};
 use fleet_protocol::{Reader, Timestamp};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
@@ -46,7 +46,20 @@ fn replies() -> Value {
     let agent = json!({"name": "code-1", "role": "code", "host": "h1", "user": "@agent-code-1-h1:example.org", "incarnation": 2, "state": "working", "task": "t142", "lease_until": "2026-11-27T08:12:00Z", "context_tokens": 160_000, "heartbeat_age": 30});
     let window = json!({"provider": "claude", "window": "weekly", "unit": "tokens", "limit": 2_000_000, "spent": 500_000, "held": 100_000, "presumed": 0, "starts_at": before, "resets_at": at, "alert_at": 95, "source": "user_entered"});
     let seat = |title: &str| json!({"title": title, "holder": {"user": "@kim:example.org"}, "weight": 1, "may_veto": true});
-    let proposal = json!({"id": "p12", "title": "Stop for the weekend", "text": "Everybody rests.", "kind": "pause", "proposer": "@dana:example.org", "effect": {"pause": {}}, "effect_text": "!pause", "seats": [{"seat": seat("ceo"), "verdict": "approve", "reason": "rest"}, {"seat": seat("cto")}], "quorum": 50, "closes_at": at, "state": "open", "tally": {"approve": 1, "reject": 0, "abstain": 0, "conditional": 0, "cast": 1, "total": 2}, "hash": "0123456789abcdef"});
+    let rule = json!({"quorum": 50, "threshold": "majority", "default": "rejected", "principals": 1, "two_keys": false, "human_above": null});
+    let proposal = json!({"id": "p12", "title": "Stop for the weekend", "text": "Everybody rests.", "kind": "pause", "proposer": "@dana:example.org", "effect": {"pause": {}}, "effect_text": "Pauses the fleet.", "seats": [{"seat": seat("ceo"), "verdict": "approve", "confidence": 80, "statement": {"reason": "rest"}}, {"seat": seat("cto")}], "rule": rule, "opened_at": before, "closes_at": at, "ends_at": at, "state": "open", "if_nothing": "approved", "tally": {"approve": 1, "reject": 0, "abstain": 0, "conditional": 0, "cast": 1, "total": 2}, "hash": "0123456789abcdef", "head": "fedcba9876543210"});
+    let mut decided = proposal.clone();
+    for (key, value) in [
+        ("state", json!("approved")),
+        ("effect_outcome", json!("done")),
+        ("supersedes", json!("p11")),
+        ("decision", json!({"id": "00000000-0000-0000-0000-00000000000d", "at": before, "ended_by": "operator", "closed_by": "@dana:example.org", "reason": "enough"})),
+    ] {
+        decided[key] = value;
+    }
+    let content = json!({"tenant": "acme", "id": "00000000-0000-0000-0000-000000000001", "title": "Stop for the weekend", "text": null, "kind": "pause", "proposer": "@dana:example.org", "room": "board", "effect": null, "seats": [{"title": "ceo", "holder": {"user": "@kim:example.org"}, "weight": 1, "may_veto": false, "human": true, "proposer": false}], "opened_at": before, "closes_at": at, "rule": rule, "supersedes": null});
+    let entry = json!({"sequence": 1, "at": before, "by": "@kim:example.org", "event": "$vote", "act": {"cast": {"seat": "ceo", "verdict": "approve", "via": "reply", "incarnation": null, "confidence": null, "reasoned": true, "statement_hash": "00ff", "statement": {"reason": "rest", "concerns": [], "recommendations": [], "key_risks": []}}}});
+    let template = json!({"about": "Lazy consensus", "kinds": ["free_text"], "seats": [{"title": "ceo", "weight": 1, "may_veto": false}], "quorum": 0, "threshold": "1/1", "default": "approved", "principals": 1, "two_keys": false, "hours": 72});
     let mission = json!({"id": "m7", "title": "Ship 1.0", "goal": "All of it", "open": true, "tasks": [["pending", 3], ["budget_paused", 1]], "projected_tokens": 2_000_000, "actual_tokens": 41_200});
     let member = json!({"user": "@dana:example.org", "grants": [{"role": "member"}, {"role": "operator", "room": "board"}]});
     let status = json!({"tenant": "acme", "pause": {"paused": true, "by": "@dana:example.org", "reason": "release", "since": before}, "tasks": [["pending", 3]], "ready": 2, "agents": 3, "alive": 2, "open_proposals": 1, "incidents": [{"rule": "budget.threshold", "subject": "claude weekly", "detail": "95 % used", "since": before}], "budgets": [window]});
@@ -67,6 +80,14 @@ fn replies() -> Value {
         {"budget": {"change": "set", "now": window}}, {"budgets": [window]}, {"budgets": []},
         {"proposal": {"change": "opened", "now": proposal}}, {"proposals": [proposal]}, {"proposals": []},
         {"ballot": {"proposal": "p12", "title": "Stop for the weekend", "seat": "cto", "verdict": "reject", "replaces": "approve", "sequence": 2}},
+        {"ballot": {"proposal": "p12", "title": "Stop for the weekend", "seat": "cto", "replaces": "approve", "sequence": 3}},
+        {"proposal": {"change": "closed", "now": decided}},
+        {"board_seats": [{"seat": seat("ceo")}, {"seat": seat("cto"), "suspended": true}]}, {"board_seats": []},
+        {"board_seat": {"change": "suspended", "now": {"seat": seat("cto"), "suspended": true}}},
+        {"templates": {"lazy": template}},
+        {"personas": {"cfo": {"title": "CFO", "mandate": "What it costs.", "questions": ["What is the most it can cost?"]}}},
+        {"export": {"format": "dev.mosaicstack.fleet.board/1", "proposal": content, "hash": "0123", "entries": [{"entry": entry, "hash": "4567"}], "head": "4567"}},
+        {"minutes": {"since": before, "decided": [decided]}}, {"minutes": {"since": before, "decided": []}},
     ])
 }
 
@@ -81,6 +102,56 @@ fn every_answer_reads_well_and_keeps_its_wire_form() {
         assert_eq!(&again, reply);
     }
     insta::assert_json_snapshot!("answers_wire", all);
+}
+
+/// The proposal of the examples, with what differs.
+fn proposal(differs: Value) -> ProposalView {
+    let all = replies();
+    let found = all.as_array().unwrap().iter().find_map(|r| r.get("proposal"));
+    let mut view = found.unwrap()["now"].clone();
+    for (key, value) in differs.as_object().unwrap() {
+        view[key] = value.clone();
+    }
+    serde_json::from_value(view).unwrap()
+}
+
+#[test]
+fn the_boards_room_reads_well() {
+    let zone = TimeZone::get("Europe/Berlin").unwrap();
+    let now = Timestamp("2026-11-27T08:00:00Z".parse().unwrap());
+    let reader = Reader { now, zone: &zone };
+    let soon = "2026-11-27T08:01:00Z";
+    let open = proposal(json!({}));
+    let early = proposal(json!({"ends_early_at": soon}));
+    let demanding = proposal(json!({
+        "extended": "room_unread", "human_required": true, "if_nothing": "rejected", "supersedes": "p11",
+        "rule": {"quorum": 75, "threshold": "1/1", "default": "approved", "principals": 2, "two_keys": true, "human_above": 0},
+    }));
+    let closed = proposal(json!({"state": "superseded", "superseded_by": "p13"}));
+    let decision = |state: &str, ended_by: &str, more: Value| {
+        let mut differs = json!({"state": state, "decision": {"id": "00000000-0000-0000-0000-00000000000d", "at": soon, "ended_by": ended_by, "by_default": ended_by == "time"}});
+        for (key, value) in more.as_object().unwrap() {
+            differs[key] = value.clone();
+        }
+        proposal(differs).decided().plain()
+    };
+    let dissent = json!([{"seat": {"title": "cto", "holder": {"agent": "code-1"}, "weight": 2}, "verdict": "veto", "confidence": 90,
+        "statement": {"reason": "<b>too</b> dear, @room", "concerns": ["cost"], "recommendations": ["wait"], "key_risks": ["a [link](x)"]}}]);
+    let review = proposal(json!({"seats": dissent}));
+    let texts = [
+        open.card(&reader).plain(),
+        early.card(&reader).plain(),
+        demanding.card(&reader).plain(),
+        closed.card(&reader).plain(),
+        open.reminder(&reader).plain(),
+        review.seats[0].review().plain(),
+        decision("approved", "settled", json!({"effect_outcome": "done"})),
+        decision("approved", "operator", json!({"effect_outcome": "refused: it is gone"})),
+        decision("approved_with_conditions", "operator", json!({})),
+        decision("rejected", "time", json!({"seats": dissent})),
+        decision("superseded", "amended", json!({})),
+    ];
+    insta::assert_snapshot!("board_room", texts.join("\n\n================\n\n"));
 }
 
 #[test]

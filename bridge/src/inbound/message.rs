@@ -42,7 +42,8 @@ pub(super) fn read(incoming: &Incoming, limits: &Limits) -> Option<Body> {
     if is_command(text) {
         return Some(line(text, incoming, limits));
     }
-    if let Some(target) = context.reply_to {
+    // In a card's thread every message speaks to the card, whatever it replies to there.
+    if let Some(target) = context.thread_root.or(context.reply_to) {
         // Clients mention whom they reply to, so a mention in a reply says nothing.
         return ballot(text, target, incoming, limits);
     }

@@ -9,6 +9,8 @@
 )]
 
 use fleet_protocol::Reply;
+use fleet_protocol::problem::Code;
+use fleet_protocol::record::Export;
 use fleet_protocol::reply::ProposalView;
 use fleet_protocol::verbs::board::Verdict;
 use serde_json::{Value, json};
@@ -17,12 +19,11 @@ use crate::work_desk::{self, Desk};
 
 /// Four seats: three people and an agent.
 pub fn seats() -> Value {
-    let user = |title: &str, who: &str| json!({ "title": title, "holder": { "user": work_desk::user_id(who) }, "weight": 1 });
     let agent = json!({ "title": "coo", "holder": { "agent": "code-1" }, "weight": 1 });
     json!([
-        user("ceo", "ana"),
-        user("cto", "ben"),
-        user("cfo", "mia"),
+        person("ceo", "ana"),
+        person("cto", "ben"),
+        person("cfo", "mia"),
         agent
     ])
 }
@@ -38,7 +39,41 @@ pub async fn propose(desk: &Desk, more: Value) -> ProposalView {
     for (key, value) in more.as_object().into_iter().flatten() {
         args[key] = value.clone();
     }
-    proposal(desk.ok("mia", "board.propose", args).await)
+    proposal(desk.ok("ana", "board.propose", args).await)
+}
+
+/// Lets the notice of an early end pass, and waits for the end.
+pub async fn settled(desk: &Desk, id: &str) -> ProposalView {
+    let view = show(desk, id).await;
+    assert!(
+        view.ends_early_at.is_some(),
+        "{id} is not settled: {view:?}"
+    );
+    desk.clock.advance(60);
+    closed(desk, id).await
+}
+
+/// A seat of a person.
+pub fn person(title: &str, who: &str) -> Value {
+    json!({ "title": title, "holder": { "user": work_desk::user_id(who) }, "weight": 1 })
+}
+
+/// The code with which a ballot is refused.
+pub async fn vote_refused(desk: &Desk, who: &str, id: &str, verdict: &str) -> Code {
+    let args = json!({ "proposal": id, "verdict": verdict });
+    desk.refused(who, "board.vote", args).await
+}
+
+/// The record of a proposal, which must prove itself.
+pub async fn record(desk: &Desk, id: &str) -> Export {
+    let exported = desk.ask("vic", "board.export", json!({ "proposal": id }));
+    match exported.await.expect("the record") {
+        Reply::Export(export) => {
+            fleet_policy::board::verify(&export, None).expect("the record proves itself");
+            *export
+        }
+        other => panic!("not a record: {other:?}"),
+    }
 }
 
 pub fn proposal(reply: Reply) -> ProposalView {

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::token::quote;
 use super::{PREFIX, read};
 use crate::language::{self, Request};
-use crate::verbs::board::Seat;
+use crate::verbs::board::{Holder, Seat};
 
 /// The line, with its prefix.
 pub(super) fn of(request: &Request) -> String {
@@ -80,9 +80,12 @@ fn texts(value: &Value) -> Vec<String> {
     }
 }
 
-/// A seat, or a command within a command.
+/// A seat, its holder, or a command within a command.
 fn object(value: &Value) -> String {
     let seat = serde_json::from_value::<Seat>(value.clone()).map(|s| s.to_string());
+    let holder = || serde_json::from_value::<Holder>(value.clone()).map(|h| h.to_string());
     let inner = || serde_json::from_value::<Request>(value.clone()).map(|r| without_prefix(&r));
-    seat.or_else(|_| inner()).unwrap_or_default()
+    seat.or_else(|_| holder())
+        .or_else(|_| inner())
+        .unwrap_or_default()
 }

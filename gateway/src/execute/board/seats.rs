@@ -6,7 +6,7 @@ use fleet_protocol::problem::Code;
 use fleet_protocol::record::FrozenSeat;
 use fleet_protocol::reply::BoardSeatView;
 use fleet_protocol::scalar::Name;
-use fleet_protocol::template::{Template, TemplateSeats};
+use fleet_protocol::template::{SeatGroup, Template, TemplateSeats};
 use fleet_protocol::verbs::board::{Holder, Seat};
 use fleet_protocol::Problem;
 
@@ -51,8 +51,8 @@ pub(super) async fn resolve(
 
 async fn of_template(exec: &mut Exec<'_>, template: &Template) -> Result<Vec<Seat>, Stop> {
     let named = match &template.seats {
-        TemplateSeats::Operators => return operators(exec).await,
-        TemplateSeats::Standing => {
+        TemplateSeats::Group(SeatGroup::Operators) => return operators(exec).await,
+        TemplateSeats::Group(SeatGroup::Standing) => {
             let standing = standing(exec).await?;
             if standing.is_empty() {
                 return operators(exec).await;

@@ -8,7 +8,7 @@ use crate::document::{Document, Span, bold, code, text};
 use crate::record::Threshold;
 use crate::reply::{BallotView, BoardSeatView, Changed, ProposalView, SeatView, TallyView};
 use crate::scalar::Name;
-use crate::template::{Persona, Template, TemplateSeats};
+use crate::template::{Persona, SeatGroup, Template, TemplateSeats};
 use crate::time::Reader;
 use crate::verbs::board::{Holder, Verdict};
 
@@ -239,8 +239,8 @@ pub(super) fn templates(all: &BTreeMap<Name, Template>) -> Document {
 
 fn template_seats(seats: &TemplateSeats) -> String {
     match seats {
-        TemplateSeats::Standing => "the standing board".to_owned(),
-        TemplateSeats::Operators => "every operator".to_owned(),
+        TemplateSeats::Group(SeatGroup::Standing) => "the standing board".to_owned(),
+        TemplateSeats::Group(SeatGroup::Operators) => "every operator".to_owned(),
         TemplateSeats::Named(seats) => {
             let titles: Vec<&str> = seats.iter().map(|s| s.title.as_str()).collect();
             titles.join(", ")
