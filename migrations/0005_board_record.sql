@@ -56,13 +56,13 @@ ALTER TABLE fleet.decisions
     DROP CONSTRAINT decisions_ended_by_check,
     ADD CHECK (ended_by IN ('time', 'settled', 'operator', 'amended')),
     ADD COLUMN by_default boolean NOT NULL DEFAULT false,
-    -- The budget series whose money the effect moved, how much, and whether a person approved: what
+    -- The provider account whose money the effect moved, how much, and whether a person approved: what
     -- passes without a person adds up over 7 days.
-    ADD COLUMN series text,
+    ADD COLUMN provider text,
     ADD COLUMN money_usd_micro bigint CHECK (money_usd_micro >= 0),
     ADD COLUMN human boolean NOT NULL DEFAULT false,
-    ADD CHECK (money_usd_micro IS NULL OR series IS NOT NULL);
-CREATE INDEX decisions_by_series ON fleet.decisions (tenant_id, series, decided_at) WHERE series IS NOT NULL;
+    ADD CHECK (money_usd_micro IS NULL OR provider IS NOT NULL);
+CREATE INDEX decisions_by_provider ON fleet.decisions (tenant_id, provider, decided_at) WHERE provider IS NOT NULL;
 CREATE INDEX decisions_by_time ON fleet.decisions (tenant_id, decided_at);
 
 -- The standing board.

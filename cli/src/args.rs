@@ -80,6 +80,8 @@ pub enum Operate {
     Demo(Demo),
     /// Measure a throw-away fleet against an echo bot and bare transactions
     Bench(Bench),
+    /// Play random histories through the gateway and compare with a pure reference
+    Simulate(Simulate),
     /// Serve the gateway, or prepare its register
     Gateway(Gateway),
     /// Run the bot
@@ -155,6 +157,8 @@ pub enum Measured {
     Burst,
     /// Commands per second over HTTP
     Gateway,
+    /// From a ballot to its card, and a thousand ballots at once
+    Board,
     /// Memory after a burst, and processor time when nothing happens
     Memory,
     /// All of it
@@ -191,6 +195,43 @@ pub struct Bench {
     /// File with the answer that the echo bot gives
     #[arg(long, value_name = "FILE", hide = true)]
     pub answer: Option<PathBuf>,
+}
+
+/// `fleet simulate`.
+#[derive(Debug, Clone, Args)]
+pub struct Simulate {
+    /// What to simulate.
+    #[command(subcommand)]
+    pub what: Simulated,
+}
+
+/// What `fleet simulate` simulates.
+#[derive(Debug, Clone, clap::Subcommand)]
+pub enum Simulated {
+    /// Votes of the board
+    Board(SimulateBoard),
+}
+
+/// `fleet simulate board`.
+#[derive(Debug, Clone, Args)]
+pub struct SimulateBoard {
+    /// What the histories are made from; the same seed makes the same histories
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// How many
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub histories: u32,
+}
+
+/// `fleet board verify`.
+#[derive(Debug, Clone, Args)]
+pub struct BoardVerify {
+    /// The record, as `fleet board export --json` wrote it
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The head that the decision in the room shows, 64 hex digits
+    #[arg(long, value_name = "HEX")]
+    pub head: Option<String>,
 }
 
 /// `fleet gateway`.
@@ -296,9 +337,34 @@ pub fn command() -> clap::Command {
         .arg_required_else_help(true)
         .after_help(format!("Exit codes:\n{codes}"));
     let root = Operate::augment_subcommands(language::augment(Global::augment_args(root)));
+    let root = root.mut_subcommand("board", board);
     // In a shell `doctor` walks every hop; the register's view is one of them.
     root.mut_subcommand("doctor", |_| {
         Doctor::augment_args(clap::Command::new("doctor"))
             .about("Walk every hop of the fleet, name what is broken and the remedy")
     })
 }
+
+/// What `board` can do with files, which only a shell has.
+fn board(group: clap::Command) -> clap::Command {
+    let verify = clap::Command::new("verify")
+        .about("Check a proposal's record without a fleet: hashes, sequence, tally, head");
+    let from_file = clap::Arg::new(FROM_FILE)
+        .long("from-file")
+        .value_name("FILE")
+        .value_parser(clap::value_parser!(PathBuf))
+        .exclusive(true)
+        .help("Take everything from a Markdown file with YAML front matter");
+    group
+        .subcommand(BoardVerify::augment_args(verify))
+        .mut_subcommand("propose", |propose| {
+            propose
+                .mut_arg("title", |title| {
+                    title.required(false).required_unless_present(FROM_FILE)
+                })
+                .arg(from_file)
+        })
+}
+
+/// The option of `board propose` that names a brief.
+pub const FROM_FILE: &str = "from_file";

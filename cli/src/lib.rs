@@ -10,10 +10,12 @@ mod log;
 mod output;
 mod raise;
 pub mod settings;
+mod simulate;
 mod system;
 mod throwaway;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::FromArgMatches as _;
@@ -98,6 +100,9 @@ async fn dispatch(context: &Context, matches: &clap::ArgMatches) -> Result<Exit,
     if name == "doctor" {
         return Ok(command::doctor::run(context, &args::Doctor::from_arg_matches(inner)?).await?);
     }
+    if let Some(exit) = board(context, name, inner).await? {
+        return Ok(exit);
+    }
     if !<Operate as clap::Subcommand>::has_subcommand(name) {
         let request = fleet_protocol::language::from_matches(matches)?;
         return Ok(command::say::run(context, request).await?);
@@ -106,6 +111,7 @@ async fn dispatch(context: &Context, matches: &clap::ArgMatches) -> Result<Exit,
         Operate::Up(args) => command::up::run(context, &args).await,
         Operate::Demo(args) => demo::run(context, &args).await,
         Operate::Bench(args) => bench::run(context, &args).await,
+        Operate::Simulate(args) => simulate::run(context, &args).await,
         Operate::Gateway(args) => command::gateway::run(context, &args).await,
         Operate::Bot => command::bot::run(context).await,
         Operate::Config(args) => command::config::run(context, &args),
@@ -113,6 +119,27 @@ async fn dispatch(context: &Context, matches: &clap::ArgMatches) -> Result<Exit,
         Operate::Docs { out } => command::docs::run(context, &out),
     };
     Ok(ran?)
+}
+
+/// What `board` does with files; none for what the fleet does.
+async fn board(
+    context: &Context,
+    name: &str,
+    matches: &clap::ArgMatches,
+) -> Result<Option<Exit>, Failure> {
+    match (name, matches.subcommand()) {
+        ("board", Some(("verify", inner))) => {
+            let args = args::BoardVerify::from_arg_matches(inner)?;
+            Ok(Some(command::board::verify(context, &args)?))
+        }
+        ("board", Some(("propose", inner))) => {
+            let Some(file) = inner.get_one::<PathBuf>(args::FROM_FILE) else {
+                return Ok(None);
+            };
+            Ok(Some(command::board::propose(context, file).await?))
+        }
+        _ => Ok(None),
+    }
 }
 
 /// Prints clap's help, version or error.

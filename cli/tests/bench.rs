@@ -19,11 +19,13 @@ const KEYS: [&str; 10] = [
 ];
 
 /// Name, unit, whether there is a floor, whether there is a target.
-const MEASURES: [(&str, &str, bool, bool); 8] = [
+const MEASURES: [(&str, &str, bool, bool); 10] = [
     ("gateway_commits", "commits/s", true, true),
     ("gateway_p99", "ms", true, false),
     ("roundtrip_p50", "ms", true, true),
     ("roundtrip_p99", "ms", true, true),
+    ("ballot_to_card_p50", "ms", true, true),
+    ("ballot_burst_s", "s", false, true),
     ("burst_rate", "answers/s", true, true),
     ("rss_bot_mb", "MB", false, true),
     ("rss_gateway_mb", "MB", false, true),

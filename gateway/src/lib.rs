@@ -5,6 +5,7 @@
 
 mod ambient;
 mod answer;
+mod board_files;
 mod bot_lease;
 mod calls;
 mod db;
@@ -28,9 +29,11 @@ mod sweep;
 mod tokens;
 
 pub use ambient::{Clock, Ids, SystemClock, UuidIds};
+pub use board_files::{BoardFilesError, board_files};
 pub use floor::{Commits, Floor};
 pub use http::openapi;
 pub use init::{InitError, init};
 pub use serve::{ServeError, serve, serve_on};
 pub use settings::{InitSettings, Scope, Secret, Settings, TokenFile};
+pub use sweep::Sweeper;
 pub use tokens::{KnownToken, NewToken, TokenError, Tokens};

@@ -121,7 +121,10 @@ pub(crate) async fn write(
 /// Answers, receipts, and what needs a person (alerts, cards, decisions) always go, and so do changes
 /// of what was said.
 fn least_verbosity(row: &NewRow) -> i16 {
-    let is_answer = matches!(row.relation, Some(Relation::Reply { .. }));
+    let is_answer = matches!(
+        row.relation,
+        Some(Relation::Reply { .. } | Relation::Thread { .. })
+    );
     match &row.post {
         _ if row.is_detail => 3,
         Post::Message(said) if said.attention == Attention::Quiet && !is_answer => 2,

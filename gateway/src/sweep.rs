@@ -10,8 +10,9 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::execute::{Actor, Exec, Place, Stop, board, task};
+use crate::hub::Hub;
 use crate::run::{self, Core, Ended, Job};
-use crate::{db, journal, outbox};
+use crate::{Clock, Ids, Secret, ServeError, db, journal, outbox};
 
 /// How often it looks.
 const EVERY: Duration = Duration::from_secs(1);
@@ -35,6 +36,37 @@ pub(crate) async fn run(core: Arc<Core>, stop: CancellationToken) {
         if let Err(e) = once(&core).await {
             tracing::warn!(error = %e, "the sweep could not look; it looks again in a second");
         }
+    }
+}
+
+/// Does what time causes when it is asked to: for who moves a clock by hand, as a simulator does. A
+/// gateway that serves does it by itself.
+pub struct Sweeper {
+    core: Core,
+}
+
+impl Sweeper {
+    /// A sweeper of a register.
+    ///
+    /// # Errors
+    /// [`ServeError::Database`] when the address cannot be read.
+    pub fn new(database: &Secret, clock: impl Clock, ids: impl Ids) -> Result<Self, ServeError> {
+        Ok(Self {
+            core: Core {
+                pool: db::pool(database.reveal(), 2)?,
+                clock: Box::new(clock),
+                ids: Box::new(ids),
+                hub: Hub::new(),
+            },
+        })
+    }
+
+    /// One look over all tenants.
+    ///
+    /// # Errors
+    /// [`ServeError::Database`].
+    pub async fn once(&self) -> Result<(), ServeError> {
+        Ok(once(&self.core).await?)
     }
 }
 

@@ -507,3 +507,59 @@ async fn a_close_whose_connection_is_lost_is_tried_again_and_the_effect_runs_onc
         Some(Verdict::Approve)
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_the_fleets_own_override_the_built_in_ones() {
+    let desk = board().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |path: &str, yaml: &str| {
+        let path = folder.path().join(path);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+        std::fs::write(path, yaml).expect("a file");
+    };
+    write(
+        "templates/quick.yaml",
+        "about: Ours\nkinds: [free_text]\nseats: operators\nquorum: 0\nthreshold: majority\nhours: 1\n",
+    );
+    write(
+        "personas/cfo.yaml",
+        "title: Ours\nmandate: Ours\nquestions: [Why?]\n",
+    );
+    assert_eq!(
+        desk.take_board_files(folder.path())
+            .await
+            .expect("two files"),
+        2
+    );
+    let p = board_table::proposal(
+        desk.ok("ana", "board.propose", json!({ "title": "x" }))
+            .await,
+    );
+    assert_eq!(
+        (
+            p.rule.quorum,
+            p.ends_at.as_millis() - p.opened_at.as_millis()
+        ),
+        (0, 3_600_000)
+    );
+    match desk
+        .ask("vic", "board.personas", json!({ "persona": "cfo" }))
+        .await
+        .expect("it")
+    {
+        Reply::Personas(all) => {
+            assert_eq!(all.values().next().expect("one").title.as_str(), "Ours")
+        }
+        other => panic!("{other:?}"),
+    }
+    write("templates/broken.yaml", "about: x\ncolour: red\n");
+    let error = desk
+        .take_board_files(folder.path())
+        .await
+        .expect_err("a wrong key")
+        .to_string();
+    assert!(
+        error.contains("broken.yaml") && error.contains("colour"),
+        "{error}"
+    );
+}

@@ -82,7 +82,9 @@ pub fn need(verb: &str, writes: bool) -> Option<Need> {
     }
     match verb {
         "pause" | "resume" | "member.add" | "member.grant" | "member.revoke" | "agent.retire"
-        | "budget.set" | "budget.reset" | "board.close" | "board.seat" => Some(Need::Operator(MODERATOR)),
+        | "budget.set" | "budget.reset" | "board.close" | "board.seat" => {
+            Some(Need::Operator(MODERATOR))
+        }
         "verbosity" => Some(Need::MemberWithPower(MODERATOR)),
         "mission.new" | "mission.close" | "task.add" | "task.unblock" | "task.cancel"
         | "task.retry" | "task.depend" | "task.priority" => Some(Need::Member),

@@ -15,9 +15,7 @@ mod tests;
 
 pub use canonical::{canonical_form, digest, hash, hex};
 pub use chain::{link, statement_hash};
-pub use deadline::{
-    EARLY_NOTICE, PATIENCE, end_of, in_time, late_quorum_end, may_end, remind_at,
-};
+pub use deadline::{EARLY_NOTICE, PATIENCE, end_of, in_time, late_quorum_end, may_end, remind_at};
 pub use effect::{Money, human_required, kind_of, may_run, runs_by_default};
 pub use seat::{Eligibility, eligible};
 pub use standing::{Standing, stand};

@@ -5,6 +5,7 @@
 //! types here, so that a chat line, a shell command, an HTTP body and a Matrix event are one value.
 
 pub mod api;
+pub mod brief;
 pub mod chat;
 pub mod document;
 pub mod envelope;

@@ -140,7 +140,8 @@ macro_rules! files {
     };
 }
 
-const TEMPLATES: &[(&str, &str)] = files!("templates": "standing", "money", "authority", "forge", "lenses", "two-key", "lazy");
+const TEMPLATES: &[(&str, &str)] =
+    files!("templates": "standing", "money", "authority", "forge", "lenses", "two-key", "lazy");
 const PERSONAS: &[(&str, &str)] = files!("personas": "ceo", "cto", "cfo", "coo", "moonshot", "contrarian", "technical", "business", "financial");
 
 /// The built-in templates, by name.

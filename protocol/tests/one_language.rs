@@ -98,7 +98,11 @@ fn queries() -> Vec<Case> {
             json!({"board.list": {"all": false}}),
         ),
         case("board mine", &["board", "mine"], json!({"board.mine": {}})),
-        case("board seats", &["board", "seats"], json!({"board.seats": {}})),
+        case(
+            "board seats",
+            &["board", "seats"],
+            json!({"board.seats": {}}),
+        ),
         case(
             "board templates",
             &["board", "templates"],

@@ -53,7 +53,10 @@ fn replies() -> Value {
         ("state", json!("approved")),
         ("effect_outcome", json!("done")),
         ("supersedes", json!("p11")),
-        ("decision", json!({"id": "00000000-0000-0000-0000-00000000000d", "at": before, "ended_by": "operator", "closed_by": "@dana:example.org", "reason": "enough"})),
+        (
+            "decision",
+            json!({"id": "00000000-0000-0000-0000-00000000000d", "at": before, "ended_by": "operator", "closed_by": "@dana:example.org", "reason": "enough"}),
+        ),
     ] {
         decided[key] = value;
     }
@@ -107,7 +110,11 @@ fn every_answer_reads_well_and_keeps_its_wire_form() {
 /// The proposal of the examples, with what differs.
 fn proposal(differs: Value) -> ProposalView {
     let all = replies();
-    let found = all.as_array().unwrap().iter().find_map(|r| r.get("proposal"));
+    let found = all
+        .as_array()
+        .unwrap()
+        .iter()
+        .find_map(|r| r.get("proposal"));
     let mut view = found.unwrap()["now"].clone();
     for (key, value) in differs.as_object().unwrap() {
         view[key] = value.clone();
@@ -146,7 +153,11 @@ fn the_boards_room_reads_well() {
         open.reminder(&reader).plain(),
         review.seats[0].review().plain(),
         decision("approved", "settled", json!({"effect_outcome": "done"})),
-        decision("approved", "operator", json!({"effect_outcome": "refused: it is gone"})),
+        decision(
+            "approved",
+            "operator",
+            json!({"effect_outcome": "refused: it is gone"}),
+        ),
         decision("approved_with_conditions", "operator", json!({})),
         decision("rejected", "time", json!({"seats": dissent})),
         decision("superseded", "amended", json!({})),

@@ -26,8 +26,10 @@ pub(crate) struct Heard {
     pub(crate) event_id: String,
     /// Who answered.
     pub(crate) sender: String,
-    /// What it replies to.
+    /// What it replies to, or changes.
     pub(crate) to: String,
+    /// Whether it changes an earlier message.
+    pub(crate) is_edit: bool,
     /// When the client had it.
     pub(crate) at: Instant,
 }
@@ -91,13 +93,35 @@ impl Ears {
         sender: &str,
         to: &str,
     ) -> Result<Heard, CliError> {
+        self.wait(room, sender, to, false).await
+    }
+
+    /// Waits for a change of one message.
+    pub(crate) async fn edit(
+        &mut self,
+        room: &str,
+        sender: &str,
+        of: &str,
+    ) -> Result<Heard, CliError> {
+        self.wait(room, sender, of, true).await
+    }
+
+    async fn wait(
+        &mut self,
+        room: &str,
+        sender: &str,
+        to: &str,
+        is_edit: bool,
+    ) -> Result<Heard, CliError> {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
             let heard = match self.next().await? {
                 Some(heard) => vec![heard],
                 None => self.look(room).await?,
             };
-            let answer = heard.into_iter().find(|h| h.to == to && h.sender == sender);
+            let answer = heard
+                .into_iter()
+                .find(|h| h.to == to && h.sender == sender && h.is_edit == is_edit);
             if let Some(answer) = answer {
                 return Ok(answer);
             }
@@ -110,12 +134,17 @@ impl Ears {
 }
 
 fn heard(event: &RoomEvent, at: Instant) -> Option<Heard> {
-    let to = event.reply_to()?;
     event.body()?;
-    event.relates_to("m.replace").is_none().then(|| Heard {
+    let changed = event.relates_to("m.replace");
+    let to = match changed {
+        Some(changed) => changed,
+        None => event.reply_to()?,
+    };
+    Some(Heard {
         event_id: event.event_id.clone(),
         sender: event.sender.clone(),
         to: to.to_owned(),
+        is_edit: changed.is_some(),
         at,
     })
 }

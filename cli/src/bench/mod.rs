@@ -4,6 +4,7 @@
 //! floor of a round trip is an echo bot: the same session, store, filter and message size, and no
 //! register. The floor of a commit is a bare transaction with the same rows.
 
+mod board;
 mod burst;
 mod commits;
 mod ears;
@@ -93,12 +94,15 @@ async fn measure(out: Output, fleet: &Fleet, args: &Bench) -> Result<Vec<Measure
     if is_asked(Measured::Gateway) {
         tell(commits::measure(out, fleet, args.samples).await?)?;
     }
-    if is_asked(Measured::Roundtrip) || needs_burst {
+    if is_asked(Measured::Roundtrip) || is_asked(Measured::Board) || needs_burst {
         let count = if needs_burst { burst::ROOMS } else { 1 };
         out.progress("making rooms");
         let mut rooms = Rooms::make(fleet, count).await?;
         if is_asked(Measured::Roundtrip) {
             tell(roundtrip::measure(out, &mut rooms, args.samples).await?)?;
+        }
+        if is_asked(Measured::Board) {
+            tell(board::measure(out, fleet, &mut rooms, args.samples).await?)?;
         }
         if needs_burst {
             let rate = burst::measure(out, &mut rooms, args.burst).await?;

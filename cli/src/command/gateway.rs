@@ -72,7 +72,13 @@ pub(crate) async fn init(settings: &Settings) -> Result<(), CliError> {
     };
     fleet_gateway::init(&init, &SystemClock, &UuidIds)
         .await
-        .map_err(|e| CliError::service("the register", &e))
+        .map_err(|e| CliError::service("the register", &e))?;
+    if let Some(folder) = &settings.gateway.board {
+        fleet_gateway::board_files(&init.owner_url, &init.tenant, folder)
+            .await
+            .map_err(|e| CliError::service("the board's files", &e))?;
+    }
+    Ok(())
 }
 
 fn name(text: &str) -> Result<fleet_protocol::scalar::Name, CliError> {

@@ -1,5 +1,6 @@
 //! The commands, one module each.
 
+pub(crate) mod board;
 pub(crate) mod bot;
 pub(crate) mod completion;
 pub(crate) mod config;

@@ -9,6 +9,8 @@ mod compare;
 mod progress;
 mod story;
 
+pub(crate) use chat::join_rooms;
+
 use fleet_homeserver::child::log_tail;
 
 use crate::args::Demo;

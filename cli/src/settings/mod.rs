@@ -133,6 +133,9 @@ pub struct Gateway {
     pub listen: SocketAddr,
     /// Where bot, agents and shells reach it.
     pub url: Url,
+    /// Folder with `templates/*.yaml` and `personas/*.yaml` for the board, which override the built-in
+    /// ones by name; `fleet gateway init` and `fleet up` read it.
+    pub board: Option<PathBuf>,
 }
 
 /// The Matrix homeserver.
@@ -231,6 +234,7 @@ impl Default for Gateway {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], port)),
             url: fixed(&format!("http://127.0.0.1:{port}")),
+            board: None,
         }
     }
 }

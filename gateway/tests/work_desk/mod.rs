@@ -304,6 +304,16 @@ impl Desk {
         task(self.ok(who, "task.claim", json!({ "task": id })).await).now
     }
 
+    /// Takes the board's files of a folder.
+    pub async fn take_board_files(
+        &self,
+        folder: &std::path::Path,
+    ) -> Result<usize, fleet_gateway::BoardFilesError> {
+        let owner = Secret::new(self.owner_url.clone());
+        let tenant = "acme".parse().expect("a name");
+        fleet_gateway::board_files(&owner, &tenant, folder).await
+    }
+
     /// The register, with the owner's eyes.
     pub async fn register_rows(&self) -> PgConnection {
         let mut owner = PgConnection::connect(&self.owner_url)

@@ -29,7 +29,9 @@ pub fn may_run(kind: ProposalKind, effect: &Effect) -> bool {
     let also = match kind {
         ProposalKind::WindowChange => matches!(*effect.0, Command::BudgetSet(_)),
         // A brief's go is a mission or a task.
-        ProposalKind::Brief => matches!(*effect.0, Command::MissionNew(_) | Command::MissionClose(_)),
+        ProposalKind::Brief => {
+            matches!(*effect.0, Command::MissionNew(_) | Command::MissionClose(_))
+        }
         _ => false,
     };
     kind != ProposalKind::FreeText && (also || kind_of(Some(effect)) == kind)
@@ -55,7 +57,7 @@ pub enum Money {
 }
 
 /// Whether a person must approve: the effect's money, with what passed without a person on the same
-/// series in 7 days, is above the rule's limit.
+/// provider account in 7 days, is above the rule's limit.
 pub fn human_required(rule: &Rule, money: Money, passed_without: u64) -> bool {
     match (rule.human_above, money) {
         (None, _) | (_, Money::None) => false,

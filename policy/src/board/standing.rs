@@ -30,21 +30,19 @@ pub fn stand<'e>(seats: &[FrozenSeat], entries: &'e [Entry]) -> Vec<Standing<'e>
         .collect()
 }
 
-fn one<'e>(
-    seat: &FrozenSeat,
-    entries: &'e [Entry],
-    retracted: &BTreeSet<u64>,
-) -> Standing<'e> {
+fn one<'e>(seat: &FrozenSeat, entries: &'e [Entry], retracted: &BTreeSet<u64>) -> Standing<'e> {
     let mut withdrawn = 0;
     let mut latest: Option<(u64, &Ballot)> = None;
     let mut suspended = (0, false);
     for entry in entries {
         let n = entry.sequence;
         match &entry.act {
-            Act::Cast(ballot) if ballot.seat == seat.title && !retracted.contains(&n) => {
-                if latest.is_none_or(|(kept, _)| n > kept) {
-                    latest = Some((n, ballot));
-                }
+            Act::Cast(ballot)
+                if ballot.seat == seat.title
+                    && !retracted.contains(&n)
+                    && latest.is_none_or(|(kept, _)| n > kept) =>
+            {
+                latest = Some((n, ballot));
             }
             Act::Withdraw { seat: title } if *title == seat.title => withdrawn = withdrawn.max(n),
             Act::Suspend { seat: title } if *title == seat.title => {

@@ -1,5 +1,6 @@
 //! Tables of the board's rules; the properties are in `properties`, the record in `record`.
 
+use fleet_protocol::Command;
 use fleet_protocol::Timestamp;
 use fleet_protocol::record::{
     Act, Ballot, Content, Default as ByDefault, Entry, Extension, FrozenSeat, Outcome, Rule,
@@ -8,7 +9,6 @@ use fleet_protocol::record::{
 use fleet_protocol::scalar::Name;
 use fleet_protocol::verbs::board::{Effect, Holder, ProposalKind, Verdict};
 use fleet_protocol::verbs::fleet::{Pause, Resume};
-use fleet_protocol::Command;
 
 use super::*;
 
@@ -477,11 +477,7 @@ fn content() -> Content {
 #[test]
 fn a_late_quorum_extends_once_by_a_tenth() {
     let content = content();
-    let table = [
-        (899, None),
-        (900, Some(at(1_100))),
-        (999, Some(at(1_100))),
-    ];
+    let table = [(899, None), (900, Some(at(1_100))), (999, Some(at(1_100)))];
     for (reached, expected) in table {
         assert_eq!(
             late_quorum_end(&content, &[], at(reached)),

@@ -41,7 +41,9 @@ pub enum Fault {
         found: u64,
     },
     /// An entry was changed.
-    #[error("the hash of entry {sequence} is {found}, the record says {said}: it or one before it was changed")]
+    #[error(
+        "the hash of entry {sequence} is {found}, the record says {said}: it or one before it was changed"
+    )]
     Entry {
         /// Its place.
         sequence: u64,

@@ -13,8 +13,9 @@ use super::super::progress::Progress;
 use super::{ALERT, claim, first_line, is_loud, missed, refused};
 use crate::error::CliError;
 
-/// How long the board may take to post its decision after the last ballot.
-const DECISION: Duration = Duration::from_secs(90);
+/// How long the board may take to post its decision after the last ballot: a minute's notice, and
+/// until the bot tells how far it has read a quiet room.
+const DECISION: Duration = Duration::from_secs(180);
 
 /// Four seats, four ways to vote; the decision pauses the fleet, a person resumes it.
 pub(super) async fn vote(
@@ -75,6 +76,9 @@ pub(super) async fn vote(
         verdict: board::Verdict::Reject,
         reason: vec![fixed("I am not tired")?],
         confidence: Some(fixed("60")?),
+        concerns: Vec::new(),
+        recommendations: Vec::new(),
+        key_risks: Vec::new(),
         seat: None,
     };
     cast.agents[0]

@@ -83,7 +83,10 @@ fn may_amend(exec: &Exec<'_>, old: &Proposal) -> Result<(), Problem> {
     }
     Err(Problem::new(
         Code::WrongRole,
-        format!("{short} is {}'s to amend, or an operator's", old.content.proposer),
+        format!(
+            "{short} is {}'s to amend, or an operator's",
+            old.content.proposer
+        ),
     )
     .remedy("ask one of them, or vote conditional with what should change"))
 }

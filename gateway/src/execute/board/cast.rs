@@ -29,11 +29,7 @@ pub(super) struct Wanted<'a> {
 }
 
 /// Casts a ballot under the proposal's lock and shows what it has changed.
-pub(super) async fn cast(
-    exec: &mut Exec<'_>,
-    id: Uuid,
-    wanted: Wanted<'_>,
-) -> Result<Reply, Stop> {
+pub(super) async fn cast(exec: &mut Exec<'_>, id: Uuid, wanted: Wanted<'_>) -> Result<Reply, Stop> {
     short_enough(&wanted.statement)?;
     let mut proposal = locked(exec, id).await?;
     exec.about(Subject::Proposal, id);
@@ -72,7 +68,10 @@ pub(super) async fn withdraw(
             Code::WrongState,
             format!("{title} has no ballot on {}", proposal.short()),
         )
-        .remedy(format!("cast one: !board vote {} approve", proposal.short()))
+        .remedy(format!(
+            "cast one: !board vote {} approve",
+            proposal.short()
+        ))
         .into());
     }
     let act = Act::Withdraw {
@@ -83,11 +82,7 @@ pub(super) async fn withdraw(
 }
 
 /// What a redaction of an event is to the board.
-pub(super) async fn retract(
-    exec: &mut Exec<'_>,
-    id: Uuid,
-    of: i32,
-) -> Result<Option<Reply>, Stop> {
+pub(super) async fn retract(exec: &mut Exec<'_>, id: Uuid, of: i32) -> Result<Option<Reply>, Stop> {
     let mut proposal = locked(exec, id).await?;
     exec.about(Subject::Proposal, id);
     let of = u64::from(of.unsigned_abs());

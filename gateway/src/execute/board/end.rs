@@ -105,7 +105,7 @@ async fn store(
     };
     sqlx::query!(
         "INSERT INTO fleet.decisions (tenant_id, proposal_id, id, outcome, ended_by, closed_by, close_reason, tally, chain_head, decided_at,
-             effect_state, effect_reply, effect_problem, by_default, series, money_usd_micro, human, admission)
+             effect_state, effect_reply, effect_problem, by_default, provider, money_usd_micro, human, admission)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
         exec.tenant.as_str(),
         proposal.id,
@@ -121,7 +121,7 @@ async fn store(
         reply,
         problem,
         decided.by_default,
-        moved.series,
+        moved.provider,
         amount,
         human,
         exec.admission

@@ -17,21 +17,24 @@ const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// What an effect moves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Moved {
-    /// Provider and window, where it is one.
-    pub(super) series: Option<String>,
+    /// The provider account: a lift cannot be split over its windows to stay below the limit.
+    pub(super) provider: Option<String>,
     pub(super) money: Money,
 }
 
 /// What an effect would move as limits are now.
 pub(super) async fn moved(exec: &mut Exec<'_>, effect: Option<&Effect>) -> Result<Moved, Stop> {
     let (provider, window, limit, unit) = match effect.map(|e| e.0.as_ref()) {
-        Some(Command::BudgetSet(set)) => {
-            (&set.provider, &set.window, Some(set.limit.get()), Some(set.unit))
-        }
+        Some(Command::BudgetSet(set)) => (
+            &set.provider,
+            &set.window,
+            Some(set.limit.get()),
+            Some(set.unit),
+        ),
         Some(Command::BudgetReset(reset)) => (&reset.provider, &reset.window, None, None),
         _ => {
             return Ok(Moved {
-                series: None,
+                provider: None,
                 money: Money::None,
             });
         }
@@ -50,17 +53,13 @@ pub(super) async fn moved(exec: &mut Exec<'_>, effect: Option<&Effect>) -> Resul
         (None, Some(Unit::CashUsdMicro | Unit::ApiEquivalentUsdMicro)) => Money::Known(before),
         _ => Money::Unknown,
     };
-    let name = window
-        .as_ref()
-        .or(present.map(|s| &s.name))
-        .map_or("", |n| n.as_str());
     Ok(Moved {
-        series: Some(format!("{provider} {name}").trim_end().to_owned()),
+        provider: Some(provider.to_string()),
         money,
     })
 }
 
-/// Whether a person must approve, with what passed without one on the same series in 7 days.
+/// Whether a person must approve, with what passed without one on the same provider account in 7 days.
 pub(super) async fn human_required(exec: &mut Exec<'_>, content: &Content) -> Result<bool, Stop> {
     if content.rule.human_above.is_none() {
         return Ok(false);
@@ -69,9 +68,9 @@ pub(super) async fn human_required(exec: &mut Exec<'_>, content: &Content) -> Re
     let since = exec.now.0.saturating_sub(WEEK).unwrap_or(exec.now.0);
     let passed = sqlx::query_scalar!(
         r#"SELECT coalesce(sum(money_usd_micro), 0)::bigint AS "passed!" FROM fleet.decisions
-           WHERE tenant_id = $1 AND series = $2 AND NOT human AND effect_state = 'done' AND decided_at > $3"#,
+           WHERE tenant_id = $1 AND provider = $2 AND NOT human AND effect_state = 'done' AND decided_at > $3"#,
         exec.tenant.as_str(),
-        moved.series,
+        moved.provider,
         time(since.into()) as _
     )
     .fetch_one(&mut *exec.tx)

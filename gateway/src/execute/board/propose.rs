@@ -72,7 +72,9 @@ pub(super) fn not_yours() -> Problem {
         Code::WrongRole,
         "who decides on an effect, and by which rule, is the fleet's to say, not the proposer's",
     )
-    .remedy("leave out --seat, --quorum, --threshold and --template, or ask an operator to propose it")
+    .remedy(
+        "leave out --seat, --quorum, --threshold and --template, or ask an operator to propose it",
+    )
 }
 
 /// Refuses a proposal when too many are open: nobody could read them.
@@ -155,7 +157,11 @@ pub(super) async fn open(
 async fn decidable(exec: &mut Exec<'_>, content: &Content) -> Result<(), Stop> {
     let rule = &content.rule;
     let defaults = rule.default == ByDefault::Approved;
-    if let Some(effect) = content.effect.as_ref().filter(|e| defaults && !runs_by_default(e)) {
+    if let Some(effect) = content
+        .effect
+        .as_ref()
+        .filter(|e| defaults && !runs_by_default(e))
+    {
         return Err(Problem::new(
             Code::BadEffect,
             format!(

@@ -127,9 +127,7 @@ impl Proposal {
                 suspended: stands.suspended,
                 verdict: ballot.map(|b| b.verdict),
                 confidence: ballot.and_then(|b| b.confidence),
-                statement: ballot
-                    .and_then(|b| b.statement.clone())
-                    .unwrap_or_default(),
+                statement: ballot.and_then(|b| b.statement.clone()).unwrap_or_default(),
             }
         })
         .collect()
@@ -206,7 +204,8 @@ pub(super) async fn load(exec: &mut Exec<'_>, id: Uuid) -> Result<Proposal, Stop
         Some("refused") => Some(format!("refused: {}", p.effect_problem.unwrap_or_default())),
         _ => None,
     };
-    let content: Content = serde_json::from_str(&p.canonical).map_err(|_| unreadable("proposal"))?;
+    let content: Content =
+        serde_json::from_str(&p.canonical).map_err(|_| unreadable("proposal"))?;
     let human = money::human_required(exec, &content).await?;
     Ok(Proposal {
         id,
@@ -221,7 +220,11 @@ pub(super) async fn load(exec: &mut Exec<'_>, id: Uuid) -> Result<Proposal, Stop
         early_at: p.early_at.map(instant),
         remind_at: instant(p.remind_at),
         reminded: p.reminded,
-        entries: entries(exec, id).await?.into_iter().map(|(e, _)| e).collect(),
+        entries: entries(exec, id)
+            .await?
+            .into_iter()
+            .map(|(e, _)| e)
+            .collect(),
         human,
         supersedes: p.supersedes,
         superseded_by: p.superseded_by,

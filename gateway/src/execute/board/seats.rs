@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use fleet_protocol::Problem;
 use fleet_protocol::problem::Code;
 use fleet_protocol::record::FrozenSeat;
 use fleet_protocol::reply::BoardSeatView;
 use fleet_protocol::scalar::Name;
 use fleet_protocol::template::{SeatGroup, Template, TemplateSeats};
 use fleet_protocol::verbs::board::{Holder, Seat};
-use fleet_protocol::Problem;
 
 use super::read;
 use crate::execute::{Exec, Stop};
@@ -134,10 +134,7 @@ async fn operators(exec: &mut Exec<'_>) -> Result<Vec<Seat>, Stop> {
 }
 
 /// Registered agents by name with their users: those named or with those users; all for none named.
-async fn agents(
-    exec: &mut Exec<'_>,
-    named: &[String],
-) -> Result<BTreeMap<Name, String>, Stop> {
+async fn agents(exec: &mut Exec<'_>, named: &[String]) -> Result<BTreeMap<Name, String>, Stop> {
     let rows = sqlx::query!(
         r#"SELECT name, user_id FROM fleet.agents
            WHERE tenant_id = $1 AND retired_at IS NULL AND (cardinality($2::text[]) = 0 OR name = ANY ($2) OR user_id = ANY ($2))"#,
@@ -154,10 +151,7 @@ async fn agents(
 
 /// Freezes seats: who is a person and who proposed is settled now. An agent's user is the agent, so
 /// that nobody counts as two.
-pub(super) async fn freeze(
-    exec: &mut Exec<'_>,
-    seats: Vec<Seat>,
-) -> Result<Vec<FrozenSeat>, Stop> {
+pub(super) async fn freeze(exec: &mut Exec<'_>, seats: Vec<Seat>) -> Result<Vec<FrozenSeat>, Stop> {
     let named: Vec<String> = seats.iter().map(|s| s.holder.to_string()).collect();
     let agents = agents(exec, &named).await?;
     let accounts = sqlx::query_scalar!(

@@ -51,7 +51,9 @@ async fn find(exec: &mut Exec<'_>, title: &Name) -> Result<Option<BoardSeatView>
 
 fn no_such(title: &Name) -> Stop {
     Problem::new(Code::NotFound, format!("there is no seat {title}"))
-        .remedy("see the standing board with: !board seats, and a proposal's seats with: !board show")
+        .remedy(
+            "see the standing board with: !board seats, and a proposal's seats with: !board show",
+        )
         .into()
 }
 
@@ -93,7 +95,9 @@ async fn suspend(
     for id in open {
         let mut proposal = locked(exec, id).await?;
         let seats = proposal.seats();
-        let is = seats.iter().any(|s| s.seat.title == args.seat && s.suspended);
+        let is = seats
+            .iter()
+            .any(|s| s.seat.title == args.seat && s.suspended);
         if !proposal.is_open() || is == suspends {
             continue;
         }

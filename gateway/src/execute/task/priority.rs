@@ -10,16 +10,17 @@ use super::{row, write};
 use crate::db;
 
 /// Changes a task's priority; whoever works on it goes on.
-pub(crate) async fn set_priority(
-    exec: &mut Exec<'_>,
-    args: &SetPriority,
-) -> Result<Reply, Stop> {
+pub(crate) async fn set_priority(exec: &mut Exec<'_>, args: &SetPriority) -> Result<Reply, Stop> {
     let id = exec.resolve(args.task).await?;
     let row = row::lock(exec, id).await?;
     if fleet_policy::task::is_end(row.status) {
         return Err(Problem::new(
             Code::WrongState,
-            format!("{} is {}, so its priority changes nothing", row.short(), row.status),
+            format!(
+                "{} is {}, so its priority changes nothing",
+                row.short(),
+                row.status
+            ),
         )
         .remedy("make it ready again with: !task retry")
         .into());

@@ -20,13 +20,15 @@ fn board(most: usize) -> impl Strategy<Value = Vec<FrozenSeat>> {
     prop::collection::vec(one, 1..most).prop_map(|all| {
         all.into_iter()
             .enumerate()
-            .map(|(i, (weight, may_veto, human, proposer, holder))| FrozenSeat {
-                holder: format!("@u{holder}:test").parse().unwrap(),
-                may_veto,
-                human,
-                proposer,
-                ..seat(i, weight)
-            })
+            .map(
+                |(i, (weight, may_veto, human, proposer, holder))| FrozenSeat {
+                    holder: format!("@u{holder}:test").parse().unwrap(),
+                    may_veto,
+                    human,
+                    proposer,
+                    ..seat(i, weight)
+                },
+            )
             .collect()
     })
 }

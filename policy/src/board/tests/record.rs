@@ -1,8 +1,6 @@
 //! Hashes, the chain, and what a verifier notices.
 
-use fleet_protocol::record::{
-    Decided, EffectState, EndedBy, Export, FORMAT, Linked, Statement,
-};
+use fleet_protocol::record::{Decided, EffectState, EndedBy, Export, FORMAT, Linked, Statement};
 use proptest::prelude::*;
 
 use super::*;

@@ -1,0 +1,565 @@
+//! One random history, played on the stage and in the reference.
+
+use fastrand::Rng;
+use fleet_policy::board::verify;
+use fleet_protocol::envelope::{BallotInput, Body, Outcome as Answered};
+use fleet_protocol::record::{EffectState, Outcome};
+use fleet_protocol::reply::Changed;
+use fleet_protocol::verbs::board::{
+    Amend, ChangeSeat, Close, Effect, Holder, Propose, Seat, SeatChange, Verdict, Vote, Withdraw,
+};
+use fleet_protocol::{Command, Reply, Request};
+
+use super::Told;
+use super::reference::{Reference, Sent};
+use super::stage::{PEOPLE, Stage, Waiting, user};
+use crate::error::CliError;
+
+/// Templates that a proposal may have; none: the usual one.
+const TEMPLATES: [&str; 4] = ["", "lazy", "two-key", "forge"];
+
+/// A history under way.
+struct Play<'s> {
+    stage: &'s mut Stage,
+    dice: Rng,
+    /// The proposals, the last one open; each with its number and its card.
+    proposals: Vec<(String, String, Reference)>,
+    length: i64,
+    /// Events that the bot has not handed in, oldest first, with what they are to the reference.
+    waiting: Vec<(Waiting, Said)>,
+    /// Events that were handed in, with how they were answered.
+    handed: Vec<(Waiting, Answered)>,
+    tombs: Vec<String>,
+    told: Told,
+}
+
+/// What an event is to the reference.
+#[derive(Debug, Clone)]
+enum Said {
+    Vote(usize, Sent),
+    Withdraw(usize, String),
+    Redact(String, String),
+}
+
+/// Plays the history of a number.
+pub(super) async fn play(stage: &mut Stage, seed: u64, n: u32) -> Result<Told, CliError> {
+    // One step of splitmix64 keeps neighbouring histories apart.
+    let mixed = (seed ^ u64::from(n).wrapping_mul(0x9E37_79B9_7F4A_7C15)).rotate_left(17);
+    let mut play = Play {
+        stage,
+        dice: Rng::with_seed(mixed),
+        proposals: Vec::new(),
+        length: 0,
+        waiting: Vec::new(),
+        handed: Vec::new(),
+        tombs: Vec::new(),
+        told: Told::default(),
+    };
+    if !play.open(n).await? {
+        return Ok(play.told);
+    }
+    for _ in 0..play.dice.usize(5..30) {
+        play.step().await?;
+    }
+    play.end().await?;
+    play.compare().await?;
+    Ok(play.told)
+}
+
+impl Play<'_> {
+    fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
+        self.dice.choice(of).copied().unwrap_or_default()
+    }
+
+    fn differs(&mut self, what: impl Into<String>) {
+        self.told.differs.push(what.into());
+    }
+
+    /// Opens the proposal; `false` where its rule and seats were refused, as they may be.
+    async fn open(&mut self, n: u32) -> Result<bool, CliError> {
+        let count = self.dice.usize(2..6);
+        let mut seats = Vec::with_capacity(count);
+        for index in 0..count {
+            let voter = if index < 2 {
+                index
+            } else {
+                self.dice.usize(0..4)
+            };
+            seats.push(Seat {
+                title: parsed(&format!("s{index}"))?,
+                holder: Holder::User(user(&format!("v{voter}"))?),
+                weight: self.dice.u16(1..4),
+                may_veto: self.dice.u8(0..5) == 0,
+            });
+        }
+        let template = self.one(&TEMPLATES);
+        self.length = i64::from(self.dice.u32(10..200)) * 60_000;
+        let effect: Effect = parsed(&format!("mission new \"Simulated {n}\""))?;
+        let propose = Propose {
+            title: parsed(&format!("Question {n}"))?,
+            text: None,
+            kind: None,
+            effect: self.dice.bool().then_some(effect),
+            closes_at: Some(parsed(&format!("+{}m", self.length / 60_000))?),
+            seats,
+            quorum: Some(parsed(
+                self.dice
+                    .choice(["0", "25", "50", "75", "100"])
+                    .unwrap_or("0"),
+            )?),
+            threshold: Some(parsed(
+                self.dice
+                    .choice(["majority", "1/2", "2/3", "1/1"])
+                    .unwrap_or("1/2"),
+            )?),
+            template: if template.is_empty() {
+                None
+            } else {
+                Some(parsed(template)?)
+            },
+        };
+        let reply = self.stage.says("op", Command::from(propose)).await?;
+        let Some(Reply::Proposal(Changed { now: view, .. })) = reply else {
+            self.differs("a proposal that can be decided was refused");
+            return Ok(false);
+        };
+        let export = self.stage.exports(&view.id).await?;
+        let content = export.proposal;
+        let reference = Reference::open(
+            content.rule,
+            content.seats,
+            content.opened_at.as_millis(),
+            content.closes_at.as_millis(),
+        );
+        self.carded(view.id, reference).await?;
+        Ok(true)
+    }
+
+    /// Sends the card of a new proposal and keeps both.
+    async fn carded(&mut self, id: String, reference: Reference) -> Result<(), CliError> {
+        match self.stage.sends(&id).await? {
+            Some(card) => self.proposals.push((id, card, reference)),
+            None => self.differs(format!("{id} has no card")),
+        }
+        Ok(())
+    }
+
+    async fn step(&mut self) -> Result<(), CliError> {
+        match self.dice.u8(0..100) {
+            0..30 => self.room_vote(),
+            30..45 => self.call_vote().await,
+            45..50 => self.room_withdraw(),
+            50..60 => self.room_redact(),
+            60..75 => self.hand_in().await,
+            75..88 => self.time().await,
+            88..91 => self.replay().await,
+            91..94 => self.suspend().await,
+            94..96 => self.stage.restart().await,
+            96..98 => self.amend().await,
+            98 => self.close().await,
+            _ => self.quiet().await,
+        }
+    }
+
+    /// A proposal to speak to: mostly the last one.
+    fn target(&mut self) -> usize {
+        if self.dice.u8(0..10) == 0 {
+            self.dice.usize(0..self.proposals.len().max(1))
+        } else {
+            self.proposals.len().saturating_sub(1)
+        }
+    }
+
+    fn sent(&mut self, by_event: bool) -> (&'static str, Sent) {
+        let who = self.dice.choice(PEOPLE).unwrap_or("v0");
+        let verdict = self
+            .dice
+            .choice(Verdict::ALL)
+            .copied()
+            .unwrap_or(Verdict::Abstain);
+        let named = !by_event && self.dice.bool();
+        let seat = named.then(|| format!("s{}", self.dice.usize(0..6)));
+        let sent = Sent {
+            who: format!("@{who}:sim"),
+            seat,
+            verdict,
+            reasoned: self.dice.bool(),
+            by_event,
+        };
+        (who, sent)
+    }
+
+    fn wait(&mut self, sender: String, body: Body, said: Said) {
+        let event = Waiting {
+            key: self.stage.key("$e"),
+            sender,
+            at: self.stage.now(),
+            body,
+        };
+        self.waiting.push((event, said));
+    }
+
+    /// A ballot in the room: reaction, reply or line.
+    fn room_vote(&mut self) -> Result<(), CliError> {
+        let index = self.target();
+        let way = self.dice.u8(0..3);
+        let (_, mut sent) = self.sent(way < 2);
+        let Some((id, card, _)) = self.proposals.get(index).cloned() else {
+            return Ok(());
+        };
+        sent.reasoned &= way > 0;
+        let body = if way < 2 {
+            Body::Ballot {
+                target: card,
+                verdict: sent.verdict,
+                reason: sent.reasoned.then(|| "so it is".to_owned()),
+                via: if way == 0 {
+                    BallotInput::Reaction
+                } else {
+                    BallotInput::Reply
+                },
+            }
+        } else {
+            Body::Line {
+                line: format!("!board vote {id}"),
+                request: Request::Command(Command::from(vote(&id, &sent)?)),
+            }
+        };
+        self.wait(sent.who.clone(), body, Said::Vote(index, sent));
+        Ok(())
+    }
+
+    /// A ballot over HTTP.
+    async fn call_vote(&mut self) -> Result<(), CliError> {
+        let index = self.target();
+        let (who, sent) = self.sent(false);
+        let Some(id) = self.proposals.get(index).map(|p| p.0.clone()) else {
+            return Ok(());
+        };
+        let now = self.stage.now();
+        let done = self
+            .stage
+            .says(who, Command::from(vote(&id, &sent)?))
+            .await?;
+        let Some((_, _, reference)) = self.proposals.get_mut(index) else {
+            return Ok(());
+        };
+        let expected = reference.vote(&sent, None, now, now);
+        if (expected == Answered::Done) != done.is_some() {
+            self.differs(format!(
+                "a call to vote on {id}: expected {expected:?}, {sent:?}"
+            ));
+        }
+        Ok(())
+    }
+
+    fn room_withdraw(&mut self) -> Result<(), CliError> {
+        let index = self.target();
+        let who = format!("@{}:sim", self.dice.choice(PEOPLE).unwrap_or("v0"));
+        let Some(id) = self.proposals.get(index).map(|p| p.0.clone()) else {
+            return Ok(());
+        };
+        let withdraw = Withdraw {
+            proposal: parsed(&id)?,
+            seat: None,
+        };
+        let body = Body::Line {
+            line: format!("!board withdraw {id}"),
+            request: Request::Command(Command::from(withdraw)),
+        };
+        self.wait(who.clone(), body, Said::Withdraw(index, who));
+        Ok(())
+    }
+
+    /// A redaction, by the sender or a moderator, of an event that came or is still to come.
+    fn room_redact(&mut self) -> Result<(), CliError> {
+        let came = self.handed.iter().map(|(e, _)| e);
+        let known: Vec<Waiting> = came
+            .chain(self.waiting.iter().map(|(e, _)| e))
+            .cloned()
+            .collect();
+        let Some(event) = self.dice.choice(&known).cloned() else {
+            return Ok(());
+        };
+        let who = if self.dice.u8(0..4) == 0 {
+            "@op:sim".to_owned()
+        } else {
+            event.sender
+        };
+        let body = Body::Redaction {
+            target: event.key.clone(),
+        };
+        self.wait(who.clone(), body, Said::Redact(who, event.key));
+        // Now and then it overtakes what it redacts.
+        let last = self.waiting.len().saturating_sub(1);
+        if last > 0 && self.dice.u8(0..4) == 0 {
+            self.waiting.swap(last, last - 1);
+        }
+        Ok(())
+    }
+
+    /// The bot hands in some of what waits, or all of it.
+    async fn hand_in(&mut self) -> Result<(), CliError> {
+        let n = self.dice.usize(0..=self.waiting.len());
+        self.submit(n).await
+    }
+
+    async fn submit(&mut self, n: usize) -> Result<(), CliError> {
+        let batch: Vec<(Waiting, Said)> = self.waiting.drain(..n).collect();
+        let events: Vec<Waiting> = batch.iter().map(|(e, _)| e.clone()).collect();
+        let now = self.stage.now();
+        let read = match (self.waiting.first(), events.last()) {
+            (None, _) => now,
+            (Some(_), Some(last)) => last.at,
+            (Some(_), None) => self.stage.mark.1,
+        };
+        let last = events.last().map(|e| e.key.clone());
+        let last = last.unwrap_or_else(|| self.stage.key("$quiet"));
+        let mark = (last, read.max(self.stage.mark.1));
+        let answered = self.stage.submits(&events, mark, false).await?;
+        for ((event, said), answered) in batch.into_iter().zip(answered) {
+            let expected = self.expect(&event, &said, now);
+            if expected != answered {
+                self.differs(format!("{said:?}: expected {expected:?}, was {answered:?}"));
+            }
+            self.handed.push((event, answered));
+        }
+        Ok(())
+    }
+
+    /// How the reference answers an event.
+    fn expect(&mut self, event: &Waiting, said: &Said, now: i64) -> Answered {
+        if self.tombs.contains(&event.key) {
+            return Answered::Skipped;
+        }
+        match said {
+            Said::Vote(index, sent) => self
+                .proposals
+                .get_mut(*index)
+                .map_or(Answered::Skipped, |(_, _, reference)| {
+                    reference.vote(sent, Some(&event.key), event.at, now)
+                }),
+            Said::Withdraw(index, who) => self
+                .proposals
+                .get_mut(*index)
+                .map_or(Answered::Skipped, |(_, _, r)| {
+                    r.withdraw(who, event.at, now)
+                }),
+            Said::Redact(who, target) => {
+                let mut all = self.proposals.iter_mut();
+                let found = all.find_map(|(_, _, r)| r.redact(who, target, event.at, now));
+                if found.is_none() && !self.handed.iter().any(|(e, _)| e.key == *target) {
+                    self.tombs.push(target.clone());
+                }
+                found.unwrap_or(Answered::Skipped)
+            }
+        }
+    }
+
+    /// Some time passes, a little or a lot.
+    async fn time(&mut self) -> Result<(), CliError> {
+        let millis = match self.dice.u8(0..4) {
+            0 => i64::from(self.dice.u32(1..2_000)),
+            1 => i64::from(self.dice.u32(1..90)) * 1_000,
+            2 => self.length / i64::from(self.dice.u32(1..12)),
+            _ => i64::from(self.dice.u32(1..30)) * 60_000,
+        };
+        self.pass(millis).await
+    }
+
+    async fn pass(&mut self, millis: i64) -> Result<(), CliError> {
+        self.stage.pass(millis).await?;
+        let (now, read) = (self.stage.now(), self.stage.mark.1);
+        for (_, _, reference) in &mut self.proposals {
+            reference.sweep(now, read);
+        }
+        Ok(())
+    }
+
+    /// The room is read up to now, if nothing waits.
+    async fn quiet(&mut self) -> Result<(), CliError> {
+        if self.waiting.is_empty() {
+            self.submit(0).await
+        } else {
+            Ok(())
+        }
+    }
+
+    /// What was handed in comes again: it is answered as before and changes nothing.
+    async fn replay(&mut self) -> Result<(), CliError> {
+        let Some((event, before)) = self.dice.choice(&self.handed).cloned() else {
+            return Ok(());
+        };
+        let mark = (event.key.clone(), event.at);
+        let again = self
+            .stage
+            .submits(std::slice::from_ref(&event), mark, true)
+            .await?;
+        if again != [before] {
+            self.differs(format!("a replay was answered {again:?}, first {before:?}"));
+        }
+        Ok(())
+    }
+
+    async fn suspend(&mut self) -> Result<(), CliError> {
+        let (seat, suspends) = (self.dice.usize(0..2), self.dice.bool());
+        let change = ChangeSeat {
+            change: if suspends {
+                SeatChange::Suspend
+            } else {
+                SeatChange::Restore
+            },
+            seat: parsed(&format!("s{seat}"))?,
+            holder: None,
+            weight: None,
+            veto: false,
+            reason: None,
+        };
+        let done = self.stage.says("op", Command::from(change)).await?;
+        let Some((_, _, reference)) = self.proposals.last_mut() else {
+            return Ok(());
+        };
+        let expected = reference.suspend(seat, suspends);
+        if (expected == Answered::Done) != done.is_some() {
+            self.differs(format!("a seat's suspension: expected {expected:?}"));
+        }
+        Ok(())
+    }
+
+    async fn amend(&mut self) -> Result<(), CliError> {
+        let Some((id, _, reference)) = self.proposals.last_mut() else {
+            return Ok(());
+        };
+        let amend = Amend {
+            proposal: parsed(id)?,
+            title: Some(parsed("Amended")?),
+            text: None,
+            effect: None,
+            no_effect: false,
+            closes_at: None,
+            seats: Vec::new(),
+            reason: None,
+        };
+        let now = self.stage.now();
+        let done = self.stage.says("op", Command::from(amend)).await?;
+        match (reference.amend(now), done) {
+            (Some(mut next), Some(Reply::Proposal(changed))) => {
+                next.ends = now + self.length;
+                self.carded(changed.now.id, next).await
+            }
+            (None, None) => Ok(()),
+            (expected, done) => {
+                self.differs(format!(
+                    "an amendment: expected {}, was {done:?}",
+                    expected.is_some()
+                ));
+                Ok(())
+            }
+        }
+    }
+
+    async fn close(&mut self) -> Result<(), CliError> {
+        let Some((id, _, reference)) = self.proposals.last_mut() else {
+            return Ok(());
+        };
+        let close = Close {
+            proposal: parsed(id)?,
+            reason: None,
+        };
+        reference.close();
+        let done = self.stage.says("op", Command::from(close)).await?;
+        if done.is_none() {
+            self.differs("a proposal could not be closed");
+        }
+        Ok(())
+    }
+
+    /// Everything is handed in, and time goes on until nothing is open.
+    async fn end(&mut self) -> Result<(), CliError> {
+        for _ in 0..8 {
+            self.submit(self.waiting.len()).await?;
+            let ends = self
+                .proposals
+                .iter()
+                .filter(|p| p.2.ended.is_none())
+                .map(|p| p.2.ends);
+            let Some(last) = ends.max() else {
+                return Ok(());
+            };
+            let now = self.stage.now();
+            // Up to the end, the room read up to it, then once more what is due.
+            self.pass((last - now).max(1)).await?;
+            self.submit(0).await?;
+            self.pass(1).await?;
+        }
+        if self.proposals.iter().any(|p| p.2.ended.is_none()) {
+            self.differs("the reference does not end");
+        }
+        Ok(())
+    }
+
+    /// Compares every proposal of the history.
+    async fn compare(&mut self) -> Result<(), CliError> {
+        let all: Vec<(String, Reference)> = self
+            .proposals
+            .iter()
+            .map(|p| (p.0.clone(), p.2.clone()))
+            .collect();
+        for (id, reference) in all {
+            let view = self.stage.shows(&id).await?;
+            let expected = reference.ended.map_or("open", Outcome::as_str);
+            if view.state != expected {
+                self.differs(format!("{id}: expected {expected}, is {}", view.state));
+            }
+            let t = &view.tally;
+            let weights = [t.approve, t.conditional, t.reject, t.abstain];
+            if weights != reference.weights() {
+                self.differs(format!(
+                    "{id}: expected {:?}, has {weights:?}",
+                    reference.weights()
+                ));
+            }
+            self.told.ballots += reference.cast;
+            let export = self.stage.exports(&id).await?;
+            let ran = match verify(&export, Some(&view.head)) {
+                Ok(verified) => verified.decided.map(|d| d.effect),
+                Err(fault) => {
+                    self.differs(format!("{id}: its record proves nothing: {fault}"));
+                    continue;
+                }
+            };
+            let runs = view.effect.is_some() && reference.ended == Some(Outcome::Approved);
+            if (ran == Some(EffectState::Done)) != runs {
+                self.differs(format!("{id}: its effect is {ran:?}"));
+            }
+        }
+        self.stage.sends("").await.map(drop)
+    }
+}
+
+fn vote(id: &str, sent: &Sent) -> Result<Vote, CliError> {
+    let reason = if sent.reasoned {
+        vec![parsed("so it is")?]
+    } else {
+        Vec::new()
+    };
+    Ok(Vote {
+        proposal: parsed(id)?,
+        verdict: sent.verdict,
+        reason,
+        confidence: None,
+        concerns: Vec::new(),
+        recommendations: Vec::new(),
+        key_risks: Vec::new(),
+        seat: sent.seat.as_deref().map(parsed).transpose()?,
+    })
+}
+
+/// A text of the simulator as the value it stands for.
+fn parsed<T: std::str::FromStr>(text: &str) -> Result<T, CliError>
+where
+    T::Err: std::fmt::Display,
+{
+    text.parse()
+        .map_err(|e: T::Err| CliError::Internal(format!("{text}: {e}")))
+}
