@@ -145,6 +145,7 @@ pub fn outcome(tally: &Tally, rule: &Rule, human: bool) -> Ended {
 
 /// The outcome, if nothing that is still to be cast can change it. Ballots cast are taken as final
 /// and the uncast weight as free: each bound takes the free weight as the rule likes it least or best.
+/// A default that approves holds at the end of the time only, however little the ballots could change.
 pub fn settled(tally: &Tally, rule: &Rule, human: bool) -> Option<Outcome> {
     if tally.blocked {
         return Some(Outcome::Rejected);

@@ -58,7 +58,7 @@ pub(super) async fn play(stage: &mut Stage, seed: u64, n: u32) -> Result<Told, C
     if !play.open(n).await? {
         return Ok(play.told);
     }
-    for _ in 0..play.dice.usize(5..30) {
+    for _ in 0..play.dice.usize(10..60) {
         play.step().await?;
     }
     play.end().await?;
@@ -146,12 +146,12 @@ impl Play<'_> {
 
     async fn step(&mut self) -> Result<(), CliError> {
         match self.dice.u8(0..100) {
-            0..30 => self.room_vote(),
-            30..45 => self.call_vote().await,
-            45..50 => self.room_withdraw(),
-            50..60 => self.room_redact(),
-            60..75 => self.hand_in().await,
-            75..88 => self.time().await,
+            0..36 => self.room_vote(),
+            36..54 => self.call_vote().await,
+            54..58 => self.room_withdraw(),
+            58..66 => self.room_redact(),
+            66..79 => self.hand_in().await,
+            79..88 => self.time().await,
             88..91 => self.replay().await,
             91..94 => self.suspend().await,
             94..96 => self.stage.restart().await,
@@ -361,8 +361,8 @@ impl Play<'_> {
         let millis = match self.dice.u8(0..4) {
             0 => i64::from(self.dice.u32(1..2_000)),
             1 => i64::from(self.dice.u32(1..90)) * 1_000,
-            2 => self.length / i64::from(self.dice.u32(1..12)),
-            _ => i64::from(self.dice.u32(1..30)) * 60_000,
+            2 => self.length / i64::from(self.dice.u32(3..20)),
+            _ => i64::from(self.dice.u32(1..15)) * 60_000,
         };
         self.pass(millis).await
     }

@@ -238,11 +238,14 @@ fn points(statement: &Statement) -> Document {
 pub(super) fn demands(view: &ProposalView) -> Vec<String> {
     let rule = &view.rule;
     let mut all = Vec::new();
-    if rule.threshold != record::Threshold::Majority {
-        all.push(format!(
-            "It passes with {} of what is cast for and against.",
-            super::board::threshold(rule.threshold)
-        ));
+    match rule.threshold {
+        record::Threshold::Majority => {}
+        record::Threshold::AtLeast { of, out_of } if of == out_of => {
+            all.push("It passes only if nobody is against it.".to_owned());
+        }
+        record::Threshold::AtLeast { of, out_of } => all.push(format!(
+            "It passes with {of} of {out_of} of what is cast for and against."
+        )),
     }
     if rule.principals > 1 {
         all.push(format!(
