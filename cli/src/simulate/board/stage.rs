@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fleet_client::{ClientError, Gateway};
 use fleet_gateway::{Clock, InitSettings, Scope, Secret, Settings, Sweeper, TokenFile, UuidIds};
-use fleet_local::postgres::{Source, TemporaryCluster};
+use fleet_local::postgres::TemporaryCluster;
 use fleet_protocol::api::{BindRoom, LeaseRequest, Settled, Settlements};
 use fleet_protocol::envelope::{
     Body, BotLease, Call, Context, Envelope, Mark, Outcome, Provenance, Receipt, Submit,
@@ -89,7 +89,7 @@ pub(super) fn user(name: &str) -> Result<UserId, CliError> {
 impl Stage {
     /// A gateway on a throw-away register.
     pub(super) async fn open() -> Result<Self, CliError> {
-        let cluster = TemporaryCluster::start(Source::Auto, 40, &|_| {})
+        let cluster = TemporaryCluster::start(40, &|_| {})
             .await
             .map_err(|e| CliError::service("PostgreSQL", &e))?;
         let folder = tempfile::tempdir().map_err(|e| CliError::file(std::env::temp_dir(), e))?;
