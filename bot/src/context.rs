@@ -6,15 +6,18 @@ use std::time::Duration;
 
 use fleet_client::Gateway;
 use fleet_protocol::Timestamp;
-use fleet_protocol::api::ReportIncident;
-use fleet_protocol::scalar::{Name, UserId};
+use fleet_protocol::scalar::UserId;
 use matrix_sdk::Client;
 use tokio::sync::watch;
 
 use crate::counters::Counters;
 use crate::crew::Crew;
 use crate::lease::Lease;
+use crate::reports::{Report, Reports};
 use crate::{BotError, Clock};
+
+/// The rule of an incident: the bot's session is gone.
+pub(crate) const SIGNED_OUT: &str = "bot.signed_out";
 
 /// What every part of the bot shares.
 #[derive(Clone)]
@@ -30,6 +33,10 @@ pub(crate) struct Context {
     pub(crate) crew: Crew,
     /// Counts the syncs that brought to-device messages: keys may have come.
     pub(crate) keys: watch::Receiver<u64>,
+    /// When the last sync that succeeded was begun.
+    pub(crate) synced: Arc<watch::Sender<Option<Timestamp>>>,
+    /// Incidents on their way.
+    pub(crate) reports: Reports,
     /// Whether this homeserver's sync may skip events (Conduit).
     pub(crate) fitful: Arc<AtomicBool>,
     pub(crate) reconcile_every: Duration,
@@ -53,39 +60,52 @@ impl Context {
         }
     }
 
-    /// The error that ends a bot whose session is gone.
-    pub(crate) fn signed_out(&self) -> BotError {
-        BotError::SignedOut {
-            user: self.user.to_string(),
-        }
+    /// Up to when sync has brought everything, by the bot's clock; none before the first.
+    pub(crate) fn synced(&self) -> Option<Timestamp> {
+        *self.synced.borrow()
     }
 
-    /// The same, after people were told by way of the gateway.
-    pub(crate) async fn report_signed_out(&self) -> BotError {
-        let error = self.signed_out();
-        self.incident("bot.signed_out", self.user.as_str(), error.to_string())
-            .await;
+    /// Notes that a sync which was begun then has succeeded, and that its events are with their readers.
+    pub(crate) fn note_synced(&self, begun: Timestamp) {
+        self.synced.send_replace(Some(begun));
+    }
+
+    /// Pauses; `None` when asked to stop.
+    pub(crate) async fn paused(&self, pause: Duration) -> Option<()> {
+        let pause = tokio::time::sleep(pause);
+        self.crew.stop.run_until_cancelled(pause).await
+    }
+
+    /// The error that ends a bot whose session is gone; people are told by way of the gateway.
+    pub(crate) fn signed_out(&self) -> BotError {
+        let error = BotError::SignedOut {
+            user: self.user.to_string(),
+        };
+        self.incident(SIGNED_OUT, self.user.as_str(), error.to_string());
         error
     }
 
-    /// Tells people; a failure is logged, as there is nobody else to tell.
-    pub(crate) async fn incident(&self, rule: &str, subject: &str, detail: String) {
+    /// Tells people by way of the gateway, as soon as that can be reached.
+    pub(crate) fn incident(&self, rule: &str, subject: &str, detail: String) {
         tracing::error!(rule, subject, detail, "incident");
-        let rule: Name = match rule.parse() {
-            Ok(rule) => rule,
-            Err(error) => {
-                tracing::error!(rule, %error, "the incident's rule is no name");
-                return;
-            }
-        };
-        let report = ReportIncident {
-            lease: self.lease.claim(),
-            rule,
-            subject: subject.to_owned(),
-            detail,
-        };
-        if let Err(error) = self.gateway.incident(&report).await {
-            tracing::error!(%error, "the incident could not be reported");
+        self.report(rule, subject, detail, false);
+    }
+
+    /// Tells people that an incident is over.
+    pub(crate) fn mended(&self, rule: &str, subject: &str) {
+        tracing::info!(rule, subject, "an incident is over");
+        self.report(rule, subject, String::new(), true);
+    }
+
+    fn report(&self, rule: &str, subject: &str, detail: String, mended: bool) {
+        match rule.parse() {
+            Ok(rule) => self.reports.leave(Report {
+                rule,
+                subject: subject.to_owned(),
+                detail,
+                mended,
+            }),
+            Err(error) => tracing::error!(rule, %error, "the incident's rule is no name"),
         }
     }
 }

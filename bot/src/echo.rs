@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::crew::Crew;
 use crate::event::{Event, events};
 use crate::refusal::{Backoff, Refusal, refusal, refusal_of};
+use crate::store::Store;
 use crate::sync::{LONG, SHORT, filter, skips_events};
 use crate::{BotError, Settings, session};
 
@@ -47,6 +48,9 @@ pub async fn echo(
     shutdown: CancellationToken,
 ) -> Result<(), BotError> {
     let stop = shutdown.child_token();
+    let Some(_store) = Store::lock(&settings.store, &stop).await? else {
+        return Ok(());
+    };
     let Some(client) = session::open(&settings, &stop).await? else {
         return Ok(());
     };

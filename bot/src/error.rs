@@ -1,6 +1,6 @@
 //! Why a bot ends.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use fleet_client::ClientError;
 use fleet_homeserver::accounts::AccountError;
@@ -15,6 +15,14 @@ pub enum BotError {
         path: PathBuf,
         /// The reason.
         source: std::io::Error,
+    },
+    /// Another process uses the store folder.
+    #[error(
+        "the bot's store {path} is used by another process; stop that one, or give this one a store of its own"
+    )]
+    StoreInUse {
+        /// The folder.
+        path: PathBuf,
     },
     /// The session file holds something else.
     #[error("{path} is no session of the bot ({detail}); move it away and the bot logs in anew")]
@@ -68,6 +76,16 @@ pub enum BotError {
         /// The panic.
         detail: String,
     },
+}
+
+impl BotError {
+    /// A file of the store cannot be used.
+    pub(crate) fn store(path: &Path, source: std::io::Error) -> Self {
+        Self::Store {
+            path: path.to_owned(),
+            source,
+        }
+    }
 }
 
 impl From<matrix_sdk::ClientBuildError> for BotError {

@@ -10,14 +10,29 @@ use uuid::Uuid;
 use crate::BotError;
 use crate::context::Context;
 use crate::event::Event;
-use crate::history::{History, read_back};
+use crate::history::{Page, Walk};
 
 /// Pages searched at most; 100 events each.
-const PAGES: usize = 20;
+const PAGES: usize = 100;
 /// How far the homeserver's clock may differ from the gateway's.
 const SKEW_MS: i64 = 10 * 60 * 1_000;
 
-/// The event that the row has become, if it is in the room.
+/// What the room knows of a row.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// It is there, under this event id.
+    There(String),
+    /// The room was read back to before the row was written, and it is not there.
+    Absent,
+    /// More was said since than is searched: it may be there or not.
+    TooFar,
+    /// The homeserver does not let the bot look; its reason.
+    Denied(String),
+    /// Asked to stop before it was known.
+    Stopped,
+}
+
+/// Looks for the event that the row has become.
 ///
 /// # Errors
 /// [`BotError::SignedOut`].
@@ -26,24 +41,30 @@ pub(crate) async fn find(
     room: &Room,
     row: &OutboxRow,
     outgoing: &Outgoing,
-) -> Result<Option<String>, BotError> {
+) -> Result<Found, BotError> {
     if matches!(outgoing, Outgoing::Pin { .. }) {
         // State is compared before it is set.
-        return Ok(None);
+        return Ok(Found::Absent);
     }
     let own = context.user.as_str();
     let oldest = row.created_at.as_millis().saturating_sub(SKEW_MS);
-    let read = read_back(context, room, PAGES, |event| {
-        event.ts < oldest || (event.sender == own && is(event, row.id, outgoing))
-    });
-    let events = match read.await? {
-        History::Reached(events) | History::Lost(events) => events,
-        History::Denied => Vec::new(),
-    };
-    Ok(events
-        .into_iter()
-        .find(|event| event.sender == own && is(event, row.id, outgoing))
-        .map(|event| event.id))
+    let mut walk = Walk::back(context, room);
+    for _ in 0..PAGES {
+        let page = match walk.next().await? {
+            Page::Events(page) => page,
+            Page::Over => return Ok(Found::Absent),
+            Page::Denied(why) => return Ok(Found::Denied(why)),
+            Page::Stopped => return Ok(Found::Stopped),
+        };
+        let is_row = |event: &&Event| event.sender == own && is(event, row.id, outgoing);
+        if let Some(event) = page.iter().find(is_row) {
+            return Ok(Found::There(event.id.clone()));
+        }
+        if page.iter().any(|event| event.ts < oldest) {
+            return Ok(Found::Absent);
+        }
+    }
+    Ok(Found::TooFar)
 }
 
 /// Whether the bot's event is the row.

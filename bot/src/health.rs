@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
+use fleet_homeserver::Secret;
 use serde_json::json;
+use subtle::ConstantTimeEq as _;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -51,13 +53,13 @@ impl Health {
         *self.0.synced.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
-    /// The rooms were compared with the plan.
-    pub(crate) fn note_rooms(&self) {
-        self.0.rooms.store(true, Ordering::Release);
+    /// The rooms were compared with the plan, and mended.
+    pub(crate) fn note_rooms(&self, are_whole: bool) {
+        self.0.rooms.store(are_whole, Ordering::Release);
     }
 
-    /// Whether the rooms were compared with the plan.
-    pub(crate) fn rooms_are_made(&self) -> bool {
+    /// Whether the rooms were as the plan has them when they were compared last.
+    pub(crate) fn rooms_are_whole(&self) -> bool {
         self.0.rooms.load(Ordering::Acquire)
     }
 
@@ -74,24 +76,60 @@ impl Health {
 pub(crate) async fn serve(
     health: Health,
     address: SocketAddr,
+    metrics_token: Option<Secret>,
     stop: CancellationToken,
 ) -> Result<(), BotError> {
     let failed = |source| BotError::Listen { address, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
-    let routes = Router::new()
-        .route("/live", get(|| async { "live\n" }))
-        .route("/ready", get(ready))
-        .route("/metrics", get(metrics))
-        .with_state(health);
-    axum::serve(listener, routes)
+    axum::serve(listener, routes(health, metrics_token))
         .with_graceful_shutdown(stop.cancelled_owned())
         .await
         .map_err(failed)
 }
 
+fn routes(health: Health, metrics_token: Option<Secret>) -> Router {
+    let metrics = get(move |headers: HeaderMap, health| {
+        let is_allowed = may_read(metrics_token.as_ref(), &headers);
+        async move {
+            if is_allowed {
+                metrics(health).into_response()
+            } else {
+                forbidden().into_response()
+            }
+        }
+    });
+    Router::new()
+        .route("/live", get(|| async { "live\n" }))
+        .route("/ready", get(ready))
+        .route("/metrics", metrics)
+        .with_state(health)
+}
+
+/// Whether the request carries the token; the comparison takes as long for every wrong one.
+fn may_read(token: Option<&Secret>, headers: &HeaderMap) -> bool {
+    let sent = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim());
+    match (token, sent) {
+        (Some(token), Some(sent)) => token.expose().as_bytes().ct_eq(sent.as_bytes()).into(),
+        _ => false,
+    }
+}
+
+fn forbidden() -> impl IntoResponse {
+    (
+        StatusCode::UNAUTHORIZED,
+        [(header::WWW_AUTHENTICATE, "Bearer")],
+        "send `Authorization: Bearer TOKEN` with the token of bot.metrics_token_file\n",
+    )
+}
+
 async fn ready(State(health): State<Health>) -> impl IntoResponse {
     let lease = health.0.lease.get().is_some_and(Lease::is_live);
-    let (sync, rooms) = (health.has_synced(), health.rooms_are_made());
+    let (sync, rooms) = (health.has_synced(), health.rooms_are_whole());
     let ready = lease && sync && rooms;
     let status = if ready {
         StatusCode::OK
@@ -104,9 +142,45 @@ async fn ready(State(health): State<Health>) -> impl IntoResponse {
     )
 }
 
-async fn metrics(State(health): State<Health>) -> impl IntoResponse {
+fn metrics(State(health): State<Health>) -> impl IntoResponse {
     (
         [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
         health.0.counters.text(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn status(token: Option<&str>, sent: Option<&str>) -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let routes = routes(Health::default(), token.map(Secret::new));
+        let mut server = tokio::task::JoinSet::new();
+        server.spawn(async move { axum::serve(listener, routes).await.unwrap() });
+        let client = matrix_sdk::reqwest::Client::builder()
+            .no_proxy()
+            .build()
+            .unwrap();
+        let mut request = client.get(format!("http://{address}/metrics"));
+        if let Some(sent) = sent {
+            request = request.bearer_auth(sent);
+        }
+        request.send().await.unwrap().status().as_u16()
+    }
+
+    #[tokio::test]
+    async fn metrics_are_read_with_the_token_only() {
+        for (token, sent, expected) in [
+            (Some("open"), Some("open"), 200),
+            (Some("open"), Some("opens"), 401),
+            (Some("open"), Some("shut"), 401),
+            (Some("open"), None, 401),
+            (None, Some("open"), 401),
+            (None, None, 401),
+        ] {
+            assert_eq!(status(token, sent).await, expected, "{token:?} {sent:?}");
+        }
+    }
 }

@@ -31,7 +31,7 @@ struct Held {
 #[derive(Debug, Clone)]
 pub(crate) struct Lease {
     account: UserId,
-    instance: Uuid,
+    holder: Uuid,
     held: Arc<watch::Sender<Held>>,
 }
 
@@ -43,14 +43,14 @@ impl Lease {
     pub(crate) async fn acquire(
         gateway: &Gateway,
         account: UserId,
-        instance: Uuid,
+        holder: Uuid,
         stop: &CancellationToken,
     ) -> Result<Option<Self>, BotError> {
         let mut told = false;
         loop {
             let asked = Instant::now();
             match gateway
-                .bot_lease(&request(&account, instance, None, false))
+                .bot_lease(&request(&account, holder, None, false))
                 .await
             {
                 Ok(grant) => {
@@ -58,7 +58,7 @@ impl Lease {
                     tracing::info!(account = %account, epoch = grant.lease.epoch, "this bot now acts for the account");
                     return Ok(Some(Self {
                         account,
-                        instance,
+                        holder,
                         held: Arc::new(held),
                     }));
                 }
@@ -82,11 +82,15 @@ impl Lease {
         }
     }
 
-    /// Waits while the lease may have run out: another bot could be sending by now.
-    pub(crate) async fn live(&self) {
+    /// Waits while the lease may have run out: another bot could be sending by now. Until when it
+    /// surely lasts.
+    pub(crate) async fn live(&self) -> Instant {
         let mut held = self.held.subscribe();
-        // An error means that the sender is gone, and `self` holds one.
-        let _ = held.wait_for(|held| Instant::now() < held.until).await;
+        match held.wait_for(|held| Instant::now() < held.until).await {
+            Ok(held) => held.until,
+            // The sender is gone, and `self` holds one.
+            Err(_) => Instant::now(),
+        }
     }
 
     /// Whether the lease has not run out.
@@ -115,7 +119,7 @@ impl Lease {
             let epoch = self.held.borrow().epoch;
             let asked = Instant::now();
             match gateway
-                .bot_lease(&request(&self.account, self.instance, Some(epoch), false))
+                .bot_lease(&request(&self.account, self.holder, Some(epoch), false))
                 .await
             {
                 Ok(grant) if grant.lease.epoch == epoch => {
@@ -141,7 +145,7 @@ impl Lease {
     pub(crate) async fn release(&self, gateway: &Gateway) {
         let epoch = self.held.borrow().epoch;
         if let Err(error) = gateway
-            .bot_lease(&request(&self.account, self.instance, Some(epoch), true))
+            .bot_lease(&request(&self.account, self.holder, Some(epoch), true))
             .await
         {
             tracing::warn!(%error, "the lease could not be given back; it runs out by itself");

@@ -25,12 +25,14 @@ mod pins;
 mod poll;
 mod reading;
 mod refusal;
+mod reports;
 mod rooms;
 mod run;
 mod sender;
 mod session;
 mod settings;
 mod settle;
+mod store;
 mod submission;
 mod sync;
 #[cfg(test)]

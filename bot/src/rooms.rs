@@ -3,7 +3,7 @@
 //! The register says what there should be ([`Rooms`]); the homeserver says what there is. This task
 //! asks the former every few seconds and changes the latter only where the two differ.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use fleet_protocol::api::Rooms;
@@ -14,13 +14,20 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::BotError;
-use crate::context::Context;
+use crate::context::{Context, SIGNED_OUT};
 use crate::health::Health;
 use crate::poll::fatal;
-use crate::refusal::{Refusal, refusal};
+use crate::worker::Finished;
 
+use self::adopt::Strangers;
+use self::upgrade::Upgrades;
+
+mod adopt;
 mod guests;
+mod levels;
 mod make;
+mod pass;
+mod upgrade;
 mod wanted;
 
 /// How often the register is asked.
@@ -46,6 +53,8 @@ pub(crate) enum Errand {
 pub(crate) struct Marked {
     pub(crate) room: OwnedRoomId,
     pub(crate) mark: Mark,
+    /// Only to its end: the fleet leaves the room.
+    pub(crate) finish: Option<Finished>,
 }
 
 /// The task.
@@ -58,8 +67,8 @@ pub(crate) struct Housekeeper {
     /// The plan as it was compared last, without marks, and when to compare again.
     compared: Option<Rooms>,
     compare_at: Instant,
-    /// Replaced rooms whose successor could not be joined, and when to try again.
-    unfollowed: BTreeMap<OwnedRoomId, Instant>,
+    upgrades: Upgrades,
+    strangers: Strangers,
 }
 
 impl Housekeeper {
@@ -78,7 +87,8 @@ impl Housekeeper {
             unread,
             compared: None,
             compare_at,
-            unfollowed: BTreeMap::new(),
+            upgrades: Upgrades::default(),
+            strangers: Strangers::default(),
         }
     }
 
@@ -126,16 +136,38 @@ impl Housekeeper {
         for room in self.context.client.invited_rooms() {
             guests::answer(&self.context, &rooms, &room).await?;
         }
-        self.follow(&rooms).await?;
+        if self
+            .upgrades
+            .follow(&self.context, &rooms, &self.marked)
+            .await?
+        {
+            self.compared = None;
+        }
+        self.mended_session(&rooms);
         let plan = without_marks(&rooms);
         if self.compared.as_ref() == Some(&plan) && Instant::now() < self.compare_at {
             return Ok(());
         }
-        let whole = make::all(&self.context, &rooms).await?;
-        self.health.note_rooms();
-        self.compare_at = Instant::now() + if whole { COMPARE } else { AGAIN };
+        let pass = make::all(&self.context, &rooms, &mut self.strangers).await?;
+        self.health.note_rooms(pass.is_whole());
+        for open in rooms.incidents.iter().filter(|open| pass.has_mended(open)) {
+            self.context.mended(open.rule.as_str(), &open.subject);
+        }
+        self.compare_at = Instant::now() + if pass.is_whole() { COMPARE } else { AGAIN };
         self.compared = Some(plan);
         Ok(())
+    }
+
+    /// A bot that syncs is signed in.
+    fn mended_session(&self, rooms: &Rooms) {
+        let own = self.context.user.as_str();
+        let is_open = rooms
+            .incidents
+            .iter()
+            .any(|open| open.rule.as_str() == SIGNED_OUT && open.subject == own);
+        if is_open && self.context.synced().is_some() {
+            self.context.mended(SIGNED_OUT, own);
+        }
     }
 
     /// Finds from where unread rooms are to be read, and tells.
@@ -147,13 +179,17 @@ impl Housekeeper {
                 .get_room(&room)
                 .filter(|room| room.state() == RoomState::Joined);
             let Some(joined) = joined else { continue };
+            if joined.successor_room().is_some() && !is_bound(rooms, &room) {
+                // It was replaced, and is left behind.
+                continue;
+            }
             let mark = match mark_of(rooms, &room) {
                 Some(mark) => {
                     let key = key_of(rooms, &room);
                     make::tell(&self.context, &room, key, mark.clone(), None).await?
                 }
                 // Following the room that it replaces binds it first.
-                None if self.replaces_bound(rooms, &room) => None,
+                None if upgrade::replaces_bound(&self.context, rooms, &room) => None,
                 None if is_bound(rooms, &room)
                     || !is_planned(&self.context, rooms, &room).await =>
                 {
@@ -169,7 +205,12 @@ impl Housekeeper {
             };
             match mark {
                 Some(mark) => {
-                    if self.marked.send(Marked { room, mark }).await.is_err() {
+                    let marked = Marked {
+                        room,
+                        mark,
+                        finish: None,
+                    };
+                    if self.marked.send(marked).await.is_err() {
                         return Ok(());
                     }
                 }
@@ -179,77 +220,6 @@ impl Housekeeper {
             }
         }
         Ok(())
-    }
-
-    /// Follows upgrades of rooms that the register still knows under their old id.
-    async fn follow(&mut self, rooms: &Rooms) -> Result<(), BotError> {
-        for room in self.context.client.joined_rooms() {
-            let Some(next) = room.successor_room() else {
-                continue;
-            };
-            let old = room.room_id();
-            if !is_bound(rooms, old) || is_bound(rooms, &next.room_id) {
-                continue;
-            }
-            if !self.enter(old, &next.room_id).await? {
-                continue;
-            }
-            make::bind(
-                &self.context,
-                &next.room_id,
-                key_of(rooms, old),
-                Some(old.to_string()),
-            )
-            .await?;
-            self.unfollowed.remove(old);
-            self.compared = None;
-        }
-        Ok(())
-    }
-
-    /// Joins the room that replaces another; whether the bot is in it. People commonly invite after
-    /// they have upgraded, so that a first refusal is no reason to alarm anybody.
-    async fn enter(&mut self, old: &RoomId, next: &RoomId) -> Result<bool, BotError> {
-        let client = &self.context.client;
-        if client
-            .get_room(next)
-            .is_some_and(|room| room.state() == RoomState::Joined)
-        {
-            return Ok(true);
-        }
-        let refused_before = self.unfollowed.get(old).copied();
-        if refused_before.is_some_and(|again| Instant::now() < again) {
-            return Ok(false);
-        }
-        let Err(error) = client.join_room_by_id(next).await else {
-            return Ok(true);
-        };
-        let detail = format!("{old} was replaced by {next}, which the bot cannot join: {error}");
-        match refusal(&error) {
-            Refusal::SignedOut => return Err(self.context.signed_out()),
-            Refusal::Limited(_) | Refusal::Passing(_) => tracing::warn!(detail, "is tried again"),
-            _ if refused_before.is_none() => tracing::warn!(detail, "an invitation may follow"),
-            _ => {
-                let detail = format!("{detail}. Invite {} to it", self.context.user);
-                self.context
-                    .incident("room.not_followed", old.as_str(), detail)
-                    .await;
-            }
-        }
-        self.unfollowed
-            .insert(old.to_owned(), Instant::now() + AGAIN);
-        Ok(false)
-    }
-
-    /// Whether a room replaces one that the register knows.
-    fn replaces_bound(&self, rooms: &Rooms, next: &RoomId) -> bool {
-        let joined = self.context.client.joined_rooms();
-        joined.iter().any(|room| {
-            is_bound(rooms, room.room_id())
-                && room
-                    .successor_room()
-                    .is_some_and(|successor| successor.room_id == next)
-        })
     }
 }
 
@@ -262,6 +232,7 @@ fn without_marks(rooms: &Rooms) -> Rooms {
         room.pinned.clear();
     }
     plan.others.clear();
+    plan.incidents.clear();
     plan
 }
 

@@ -16,8 +16,10 @@ use crate::crew::Crew;
 use crate::dispatch::Dispatch;
 use crate::health::Health;
 use crate::lease::Lease;
+use crate::reports::{self, Reports};
 use crate::rooms::Housekeeper;
 use crate::settle::Settler;
+use crate::store::Store;
 use crate::sync::Sync;
 use crate::{BotError, Clock, Settings, health, poll, session, settle};
 
@@ -42,7 +44,12 @@ pub async fn run(
     if let Some(address) = settings.listen {
         crew.spawn(
             "health server",
-            health::serve(health.clone(), address, stop.clone()),
+            health::serve(
+                health.clone(),
+                address,
+                settings.metrics_token.clone(),
+                stop.clone(),
+            ),
         );
     }
     let works = start(settings, clock, crew.clone(), health);
@@ -65,6 +72,7 @@ pub async fn run(
         dispatch,
         lease,
         gateway,
+        store,
     }) = parts
     {
         dispatch.close();
@@ -75,6 +83,7 @@ pub async fn run(
         if !matches!(ended, Err(BotError::LeaseLost { .. })) {
             lease.release(&gateway).await;
         }
+        drop(store);
     }
     ended
 }
@@ -84,6 +93,7 @@ struct Parts {
     dispatch: Dispatch,
     lease: Lease,
     gateway: Gateway,
+    store: Store,
 }
 
 /// Logs in, takes the lease and starts every part. `None` when stopped before.
@@ -96,12 +106,15 @@ async fn start(
     let gateway = Gateway::new(settings.gateway_url.clone(), settings.gateway_token.clone())
         .map_err(BotError::Gateway)?
         .without_retry();
+    let Some(store) = Store::lock(&settings.store, &crew.stop).await? else {
+        return Ok(None);
+    };
+    let holder = store.holder(&settings.store, settings.holder)?;
     let Some(client) = session::open(&settings, &crew.stop).await? else {
         return Ok(None);
     };
     let (user, device) = identity(&client, &settings)?;
-    let Some(lease) = Lease::acquire(&gateway, user.clone(), settings.instance, &crew.stop).await?
-    else {
+    let Some(lease) = Lease::acquire(&gateway, user.clone(), holder, &crew.stop).await? else {
         return Ok(None);
     };
     health.note_lease(&lease);
@@ -116,6 +129,8 @@ async fn start(
         counters: health.counters(),
         crew: crew.clone(),
         keys: keys_came,
+        synced: Arc::new(watch::channel(None).0),
+        reports: Reports::default(),
         fitful: Arc::new(AtomicBool::new(false)),
         reconcile_every: settings.reconcile_every,
     };
@@ -129,6 +144,7 @@ async fn start(
         "lease",
         lease.clone().keep(gateway.clone(), crew.stop.clone()),
     );
+    crew.spawn("reporter", reports::run(context.clone()));
     crew.spawn(
         "settler",
         settle::run(context.clone(), settlements, claims, Arc::clone(&flushed)),
@@ -149,6 +165,7 @@ async fn start(
         dispatch,
         lease,
         gateway,
+        store,
     }))
 }
 

@@ -11,13 +11,14 @@ use matrix_sdk::ruma::{OwnedTransactionId, RoomId};
 use matrix_sdk::{Room, RoomState};
 use serde_json::Value;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::BotError;
 use crate::context::Context;
 use crate::counters::Counter;
 use crate::cut::cut;
 use crate::device_rule::{Before, before};
-use crate::found;
+use crate::found::{self, Found};
 use crate::pace::{Pace, Urgency};
 use crate::pins;
 use crate::poll::fatal;
@@ -26,12 +27,14 @@ use crate::settle::Settler;
 
 /// Longest pause between tries of one row.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// Rows among which the urgent are chosen; more wait in the channel, and then at the gateway.
+pub(crate) const AHEAD: usize = 256;
 
 /// Whether a row is ready to be sent.
 enum Prepared {
     Send,
-    /// It is in the room already, under this event id.
-    Found(String),
+    /// Its fate is known without a send.
+    Known(Settlement),
     Stopped,
 }
 
@@ -68,18 +71,14 @@ impl Sender {
         let mut queue = VecDeque::new();
         while let Some(row) = rows.recv().await {
             queue.push_back(row);
-            while let Ok(more) = rows.try_recv() {
-                queue.push_back(more);
-            }
+            fill(&mut queue, &mut rows);
             while let Some(row) = next(&mut queue, self.pace.is_closed()) {
                 let Some(settlement) = self.send(&row).await? else {
                     return Ok(());
                 };
                 self.count(&settlement);
                 self.settler.settle(row.id, settlement).await;
-                while let Ok(more) = rows.try_recv() {
-                    queue.push_back(more);
-                }
+                fill(&mut queue, &mut rows);
             }
         }
         Ok(())
@@ -116,23 +115,26 @@ impl Sender {
         };
         match self.prepare(&room, row, &outgoing).await? {
             Prepared::Send => {}
-            Prepared::Found(event_id) => return Ok(Some(Settlement::Sent { event_id })),
+            Prepared::Known(settlement) => return Ok(Some(settlement)),
             Prepared::Stopped => return Ok(None),
         }
         let (mut backoff, mut shortened) = (Backoff::up_to(LONGEST_PAUSE), false);
         loop {
-            self.context.lease.live().await;
-            self.pace.pass(Urgency::of(row)).await;
-            let refusal = match self.put(&room, row, &outgoing).await {
-                Ok(event_id) => return Ok(Some(Settlement::Sent { event_id })),
-                Err(refusal) => refusal,
+            let until = self.turn(Urgency::of(row)).await;
+            let put = self.put(&room, row, &outgoing);
+            let refusal = match tokio::time::timeout_at(until, put).await {
+                Ok(Ok(event_id)) => return Ok(Some(Settlement::Sent { event_id })),
+                Ok(Err(refusal)) => refusal,
+                Err(_) => {
+                    Refusal::Passing("the homeserver took longer than the lease lasts".to_owned())
+                }
             };
             match refusal {
                 Refusal::Limited(wait) => {
                     self.context.counters.add(Counter::Limited, 1);
                     self.pace.close(wait);
                 }
-                Refusal::SignedOut => return Err(self.context.report_signed_out().await),
+                Refusal::SignedOut => return Err(self.context.signed_out()),
                 Refusal::TooLarge => match shorter(&outgoing) {
                     Some(cut) if !shortened => (outgoing, shortened) = (cut, true),
                     _ => {
@@ -149,21 +151,25 @@ impl Sender {
                 }
                 Refusal::Passing(error) => {
                     tracing::warn!(row = %row.id, room = self.room_id, error, "sending is tried again");
-                    let pause = tokio::time::sleep(backoff.pause());
-                    if self
-                        .context
-                        .crew
-                        .stop
-                        .run_until_cancelled(pause)
-                        .await
-                        .is_none()
-                    {
+                    if self.context.paused(backoff.pause()).await.is_none() {
                         return Ok(None);
                     }
                 }
             }
             if self.context.crew.stop.is_cancelled() && self.pace.is_closed() {
                 return Ok(None);
+            }
+        }
+    }
+
+    /// Waits for the row's turn and for the right to act; until when that right lasts. In this
+    /// order: a limit of the homeserver's may outlast the lease.
+    async fn turn(&self, urgency: Urgency) -> Instant {
+        loop {
+            self.pace.pass(urgency).await;
+            let until = self.context.lease.live().await;
+            if !self.pace.is_closed() {
+                return until;
             }
         }
     }
@@ -183,11 +189,19 @@ impl Sender {
         if rule == Before::Nothing {
             return Ok(Prepared::Send);
         }
-        if rule == Before::Look
-            && let Some(event_id) = found::find(&self.context, room, row, outgoing).await?
-        {
-            self.context.counters.add(Counter::Found, 1);
-            return Ok(Prepared::Found(event_id));
+        if rule == Before::Look {
+            match found::find(&self.context, room, row, outgoing).await? {
+                Found::Absent => {}
+                Found::Stopped => return Ok(Prepared::Stopped),
+                Found::There(event_id) => {
+                    self.context.counters.add(Counter::Found, 1);
+                    return Ok(Prepared::Known(Settlement::Sent { event_id }));
+                }
+                Found::Denied(reason) if !self.is_in_room(room.room_id()).await => {
+                    return Ok(Prepared::Known(Settlement::Parked { reason }));
+                }
+                unknown => return Ok(Prepared::Known(unsure(unknown))),
+            }
         }
         Ok(if self.note_attempt(row).await? {
             Prepared::Send
@@ -209,15 +223,7 @@ impl Sender {
                 Ok(()) => return Ok(true),
                 Err(error) => fatal(&self.context, error, "noting an attempt")?,
             }
-            let pause = tokio::time::sleep(backoff.pause());
-            if self
-                .context
-                .crew
-                .stop
-                .run_until_cancelled(pause)
-                .await
-                .is_none()
-            {
+            if self.context.paused(backoff.pause()).await.is_none() {
                 return Ok(false);
             }
         }
@@ -272,15 +278,7 @@ impl Sender {
             if !self.is_in_room(&id).await {
                 return Whereabouts::Out;
             }
-            let pause = tokio::time::sleep(backoff.pause());
-            if self
-                .context
-                .crew
-                .stop
-                .run_until_cancelled(pause)
-                .await
-                .is_none()
-            {
+            if self.context.paused(backoff.pause()).await.is_none() {
                 return Whereabouts::Stopped;
             }
         }
@@ -303,8 +301,30 @@ impl Sender {
     }
 }
 
+/// Takes what waits in the channel, up to [`AHEAD`] rows.
+pub(crate) fn fill(queue: &mut VecDeque<OutboxRow>, rows: &mut mpsc::Receiver<OutboxRow>) {
+    while queue.len() < AHEAD
+        && let Ok(more) = rows.try_recv()
+    {
+        queue.push_back(more);
+    }
+}
+
+/// Nobody knows whether the row is in the room: sending it could say it twice, so that a person decides.
+fn unsure(found: Found) -> Settlement {
+    let why = match found {
+        Found::Denied(why) => why,
+        _ => "too much was said there since".to_owned(),
+    };
+    Settlement::Dead {
+        reason: format!(
+            "it was tried before, and the room cannot be searched for it ({why}); look whether it is there"
+        ),
+    }
+}
+
 /// The row to send next: the oldest, but while the account is limited the oldest needed one.
-fn next(queue: &mut VecDeque<OutboxRow>, limited: bool) -> Option<OutboxRow> {
+pub(crate) fn next(queue: &mut VecDeque<OutboxRow>, limited: bool) -> Option<OutboxRow> {
     let needed = limited
         .then(|| {
             queue

@@ -31,7 +31,8 @@ struct Saved {
     access_token: String,
 }
 
-/// Opens the bot's session: the saved one with its store, or a new device with a new store.
+/// Opens the bot's session: the saved one with its store, or a new device with a new store. The
+/// folder is there and locked ([`crate::store::Store`]).
 ///
 /// A store without session, or a session without store, is of no use to anybody: the store is put
 /// aside and a new device is made.
@@ -44,11 +45,6 @@ pub(crate) async fn open(
     stop: &CancellationToken,
 ) -> Result<Option<Client>, BotError> {
     let folder = &settings.store;
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
-        .map_err(|e| store_error(folder, e))?;
     let file = folder.join("session.json");
     let sdk = folder.join("sdk");
     let saved = match read(&file)? {
@@ -62,7 +58,7 @@ pub(crate) async fn open(
             fs::DirBuilder::new()
                 .mode(0o700)
                 .create(&sdk)
-                .map_err(|e| store_error(&sdk, e))?;
+                .map_err(|e| BotError::store(&sdk, e))?;
             write(&file, &saved)?;
             saved
         }
@@ -190,7 +186,7 @@ fn read(file: &Path) -> Result<Option<Saved>, BotError> {
     let text = match fs::read_to_string(file) {
         Ok(text) => text,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(store_error(file, e)),
+        Err(e) => return Err(BotError::store(file, e)),
     };
     serde_json::from_str(&text)
         .map(Some)
@@ -216,7 +212,7 @@ fn write(file: &Path, saved: &Saved) -> Result<(), BotError> {
         .open(&part)
         .and_then(|mut out| out.write_all(&text).and_then(|()| out.sync_all()))
         .and_then(|()| fs::rename(&part, file));
-    written.map_err(|e| store_error(file, e))
+    written.map_err(|e| BotError::store(file, e))
 }
 
 /// Keeps a store whose device is unknown, under the first free name.
@@ -229,14 +225,7 @@ fn put_aside(sdk: &Path) -> Result<(), BotError> {
         .find(|path| !path.exists());
     let aside: PathBuf = free.unwrap_or_else(|| sdk.with_extension("orphan"));
     tracing::warn!(store = %sdk.display(), aside = %aside.display(), "a store without its session is put aside");
-    fs::rename(sdk, &aside).map_err(|e| store_error(sdk, e))
-}
-
-fn store_error(path: &Path, source: std::io::Error) -> BotError {
-    BotError::Store {
-        path: path.to_owned(),
-        source,
-    }
+    fs::rename(sdk, &aside).map_err(|e| BotError::store(sdk, e))
 }
 
 #[cfg(test)]

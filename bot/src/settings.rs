@@ -32,10 +32,12 @@ pub struct Settings {
     pub gateway_url: Url,
     /// The bot's token at the gateway (scope `bot`).
     pub gateway_token: Token,
-    /// A random id of this process, under which it holds the account's lease.
-    pub instance: Uuid,
+    /// A new random id, under which the account's lease is held if the store has none yet.
+    pub holder: Uuid,
     /// Where `/live`, `/ready` and `/metrics` are served; nowhere if none.
     pub listen: Option<SocketAddr>,
+    /// What a reader of `/metrics` must send; without one nobody may read them.
+    pub metrics_token: Option<Secret>,
     /// How often an active room is read back on a homeserver whose sync may skip events.
     pub reconcile_every: Duration,
 }

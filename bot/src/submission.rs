@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use fleet_client::ClientError;
+use fleet_protocol::Timestamp;
 use fleet_protocol::envelope::{Envelope, Mark, Submit, Submitted};
 use fleet_protocol::outbox::OutboxRow;
 use matrix_sdk::Room;
@@ -21,6 +22,9 @@ use crate::verdict::{Verdict, verdict};
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How long the gateway may be away before the room is told.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// The rules of incidents about a room's mark.
+const MARK_LOST: &str = "room.mark_lost";
+const MARK_REFUSED: &str = "room.mark_refused";
 /// Tries of envelopes to which the gateway answers with a fault or a conflict.
 const TRIES: u32 = 5;
 
@@ -32,6 +36,23 @@ pub(crate) struct Register {
     mark: Mark,
     /// The mark skipped events have reached.
     reached: Mark,
+    /// The register did not take the mark when it was told last.
+    is_refused: bool,
+}
+
+/// How long the gateway is away from a room that has something to say.
+struct Absence {
+    since: Instant,
+    is_told: bool,
+}
+
+impl Absence {
+    /// Whether the room is to be told now: once, and not of a short absence.
+    fn is_due(&mut self, now: Instant) -> bool {
+        let is_due = !self.is_told && now.duration_since(self.since) >= PATIENCE;
+        self.is_told |= is_due;
+        is_due
+    }
 }
 
 /// How one try ended.
@@ -50,7 +71,18 @@ impl Register {
             room,
             reached: mark.clone(),
             mark,
+            is_refused: false,
         }
+    }
+
+    /// Up to when the room was read, as far as this reader knows.
+    pub(crate) fn read_up_to(&self) -> Timestamp {
+        self.reached.read_up_to
+    }
+
+    /// Whether the register has this mark already.
+    pub(crate) fn has(&self, mark: &Mark) -> bool {
+        self.mark == *mark
     }
 
     /// Skipped events reach to here; the register learns it with the next submission.
@@ -108,8 +140,7 @@ impl Register {
                         one[0].key
                     );
                     self.context
-                        .incident("event.quarantined", &one[0].key, detail)
-                        .await;
+                        .incident("event.quarantined", &one[0].key, detail);
                 }
             }
         }
@@ -124,22 +155,29 @@ impl Register {
                     "the mark of {} cannot be moved: {error}",
                     self.room.room_id()
                 );
+                self.is_refused = true;
                 self.context
-                    .incident("room.mark_refused", self.room.room_id().as_str(), detail)
-                    .await;
+                    .incident(MARK_REFUSED, self.room.room_id().as_str(), detail);
                 Ok(Some(rows))
             }
         }
     }
 
     async fn attempt(&mut self, envelopes: &[Envelope], mark: &Mark) -> Result<Tried, BotError> {
-        let since = Instant::now();
-        let (mut backoff, mut tries, mut told) = (Backoff::up_to(LONGEST_PAUSE), 0, false);
+        let (mut backoff, mut tries) = (Backoff::up_to(LONGEST_PAUSE), 0);
+        let mut absence = Absence {
+            since: Instant::now(),
+            is_told: false,
+        };
         loop {
             let body = self.body(envelopes, mark);
             let error = match self.context.gateway.submit(&body).await {
                 Ok(done) => {
                     self.mark = mark.clone();
+                    if std::mem::take(&mut self.is_refused) {
+                        let room = self.room.room_id().as_str();
+                        self.context.mended(MARK_REFUSED, room);
+                    }
                     return Ok(Tried::Done(done));
                 }
                 Err(error) => error,
@@ -161,21 +199,12 @@ impl Register {
             }
             tracing::warn!(room = %self.room.room_id(), %error, "the submission is tried again");
             if away
-                && !told
-                && since.elapsed() >= PATIENCE
                 && let Some(first) = envelopes.first()
+                && absence.is_due(Instant::now())
             {
-                told = true;
                 self.tell_away(&first.key).await;
             }
-            if self
-                .context
-                .crew
-                .stop
-                .run_until_cancelled(tokio::time::sleep(backoff.pause()))
-                .await
-                .is_none()
-            {
+            if self.context.paused(backoff.pause()).await.is_none() {
                 return Ok(Tried::Stopped);
             }
         }
@@ -258,7 +287,7 @@ impl Register {
              not run. Reading goes on from {}",
             newest.id
         );
-        self.context.incident("room.mark_lost", &room, detail).await;
+        self.context.incident(MARK_LOST, &room, detail);
         let text = "I was away too long to read everything that was written here. Commands without an answer above \
                     were not run: send them again.";
         self.say(
@@ -269,9 +298,13 @@ impl Register {
         .await;
         let mark = Mark {
             event_id: newest.id.clone(),
-            read_up_to: fleet_protocol::Timestamp::from_millis(newest.ts),
+            read_up_to: Timestamp::from_millis(newest.ts),
         };
-        self.submit(Vec::new(), Some(mark)).await.map(|_| ())
+        if self.submit(Vec::new(), Some(mark)).await?.is_some() {
+            // Reading goes on: the next loss is another one, and is told anew.
+            self.context.mended(MARK_LOST, &room);
+        }
+        Ok(())
     }
 }
 
@@ -282,5 +315,23 @@ fn log(room: &Room, done: &Submitted) {
             room = %room.room_id(), event = receipt.key, receipt = %receipt.id,
             outcome = ?receipt.outcome, replayed = receipt.replayed, "submitted"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_room_is_told_once_of_an_absence_and_not_of_a_short_one() {
+        let since = Instant::now();
+        let mut absence = Absence {
+            since,
+            is_told: false,
+        };
+        let told: Vec<_> = [0, 1_999, 2_000, 2_001, 600_000]
+            .map(|ms| absence.is_due(since + Duration::from_millis(ms)))
+            .into();
+        assert_eq!(told, [false, false, true, false, false]);
     }
 }

@@ -5,6 +5,7 @@
 //! what was read to the room's mark (architecture.md, "Way in" 1).
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::time::Duration;
 
 use matrix_sdk::Client;
@@ -97,6 +98,7 @@ impl Sync {
         let mut backoff = Backoff::up_to(LONGEST_PAUSE);
         let mut is_first = true;
         while !stop.is_cancelled() {
+            let begun = self.context.now();
             let Some(response) = self.once(timeout).await else {
                 break;
             };
@@ -105,6 +107,7 @@ impl Sync {
                     self.context.counters.add(Counter::Syncs, 1);
                     self.health.note_sync();
                     self.route(response);
+                    self.context.note_synced(begun);
                     if is_first {
                         self.ask_for_marks();
                         is_first = false;
@@ -116,7 +119,7 @@ impl Sync {
                 Err(error) => {
                     self.context.counters.add(Counter::SyncFailures, 1);
                     match refusal(&error) {
-                        Refusal::SignedOut => return Err(self.context.report_signed_out().await),
+                        Refusal::SignedOut => return Err(self.context.signed_out()),
                         Refusal::Limited(wait) => wait,
                         why => {
                             if backoff.is_fresh() {
@@ -164,21 +167,19 @@ impl Sync {
         let Some(room) = self.context.client.get_room(&marked.room) else {
             return;
         };
-        if self
-            .readers
-            .get(&marked.room)
-            .is_some_and(|reader| !reader.has_ended())
-        {
-            return;
+        let known = self.readers.entry(marked.room);
+        let is_read = matches!(&known, Entry::Occupied(known) if !known.get().has_ended());
+        let start = || {
+            let (dispatch, errands) = (self.dispatch.clone(), self.errands.clone());
+            Reader::start(&self.context, room, marked.mark, dispatch, errands)
+        };
+        let reader = match known {
+            Entry::Occupied(known) if is_read => known.into_mut(),
+            known => known.insert_entry(start()).into_mut(),
+        };
+        if let Some(finished) = marked.finish {
+            reader.finish(finished);
         }
-        let reader = Reader::start(
-            &self.context,
-            room,
-            marked.mark,
-            self.dispatch.clone(),
-            self.errands.clone(),
-        );
-        self.readers.insert(marked.room, reader);
     }
 
     /// Hands each room's events to its reader; never waits.

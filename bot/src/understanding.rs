@@ -21,7 +21,15 @@ use crate::reading::New;
 /// Envelopes in one submission: few, so that the first answer comes early.
 const TOGETHER: usize = 20;
 /// How long an event waits for its keys (architecture.md, "Way in" 5).
-const KEYS: Duration = Duration::from_secs(10);
+pub(crate) const KEYS: Duration = Duration::from_secs(10);
+
+/// An event that is to be understood.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    pub(crate) new: New,
+    /// When it came to the bot: keys are waited for from then on.
+    pub(crate) since: Instant,
+}
 
 /// The next part of a room's events.
 #[derive(Debug, Default)]
@@ -41,7 +49,7 @@ pub(crate) struct Part {
 pub(crate) async fn next(
     context: &Context,
     room: &Room,
-    pending: &mut VecDeque<New>,
+    pending: &mut VecDeque<Pending>,
 ) -> Result<Part, BotError> {
     let mut part = Part::default();
     let mut standing: Option<(String, Standing)> = None;
@@ -49,20 +57,20 @@ pub(crate) async fn next(
         // Nothing that can be answered waits for another event's keys.
         let waits = pending
             .front()
-            .is_some_and(|new| is_locked(context, &new.event));
+            .is_some_and(|pending| is_locked(context, &pending.new.event));
         if waits && !part.envelopes.is_empty() {
             break;
         }
-        let Some(New {
+        let Some(Pending { new, since }) = pending.pop_front() else {
+            break;
+        };
+        let New {
             mut event,
             late,
             recovered,
-        }) = pending.pop_front()
-        else {
-            break;
-        };
+        } = new;
         if waits {
-            unlock(context, room, &mut event).await;
+            unlock(context, room, &mut event, since + KEYS).await;
         }
         if !late {
             part.mark = Some(Mark {
@@ -156,12 +164,11 @@ fn is_locked(context: &Context, event: &Event) -> bool {
     event.locked.is_some() && event.sender != context.user.as_str()
 }
 
-/// Tries to decrypt the event whenever keys have come, for at most [`KEYS`].
-async fn unlock(context: &Context, room: &Room, event: &mut Event) {
+/// Tries to decrypt the event now and whenever keys have come, until then.
+async fn unlock(context: &Context, room: &Room, event: &mut Event, until: Instant) {
     let Some(locked) = event.locked.take() else {
         return;
     };
-    let until = Instant::now() + KEYS;
     let mut keys = context.keys.clone();
     loop {
         keys.mark_unchanged();

@@ -8,12 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use fleet_protocol::Timestamp;
 use fleet_protocol::envelope::Mark;
 use matrix_sdk::Room;
 use matrix_sdk::deserialized_responses::TimelineEvent;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use crate::BotError;
 use crate::context::Context;
 use crate::counters::Counter;
 use crate::dispatch::Dispatch;
@@ -22,7 +24,7 @@ use crate::history::{History, read_back};
 use crate::reading::{New, Reading, Taken};
 use crate::rooms::Errand;
 use crate::submission::Register;
-use crate::{BotError, understanding};
+use crate::understanding::{self, Pending};
 
 /// Batches that wait for a room's reader.
 const WAITING: usize = 16;
@@ -50,7 +52,11 @@ pub(crate) struct Batch {
 pub(crate) struct Reader {
     batches: mpsc::Sender<Batch>,
     dropped: Arc<AtomicBool>,
+    finish: mpsc::Sender<Finished>,
 }
+
+/// Dropped when a reader has read its room to the end and ended.
+pub(crate) type Finished = oneshot::Sender<()>;
 
 impl Reader {
     /// Starts reading a room from its mark.
@@ -62,27 +68,34 @@ impl Reader {
         errands: mpsc::Sender<Errand>,
     ) -> Self {
         let (batches, inbox) = mpsc::channel(WAITING);
+        let (finish, finishing) = mpsc::channel(1);
         let dropped = Arc::new(AtomicBool::new(false));
         let now = Instant::now();
         let worker = Worker {
             context: context.clone(),
             reading: Reading::up_to(mark.event_id.clone(), mark.read_up_to.as_millis()),
+            complete_to: mark.read_up_to,
             register: Register::new(context.clone(), room.clone(), mark),
             room,
             dispatch,
             errands,
             inbox,
+            finishing,
             dropped: Arc::clone(&dropped),
             pending: VecDeque::new(),
             needless: 0,
             last_event: now,
-            reconcile_at: now,
+            read_back: now,
             mark_at: now + QUIET,
         };
         context
             .crew
             .spawn(format!("reader of {}", worker.room.room_id()), worker.run());
-        Self { batches, dropped }
+        Self {
+            batches,
+            dropped,
+            finish,
+        }
     }
 
     /// Hands over a batch; if the reader is too far behind, it will read the room back instead.
@@ -90,6 +103,12 @@ impl Reader {
         if let Err(mpsc::error::TrySendError::Full(_)) = self.batches.try_send(batch) {
             self.dropped.store(true, Ordering::Release);
         }
+    }
+
+    /// Asks the reader to read the room to its end, submit that, and end; then `finished` is dropped.
+    pub(crate) fn finish(&self, finished: Finished) {
+        // Unsent, it is dropped at once: the reader has ended, or was asked already.
+        let _ = self.finish.try_send(finished);
     }
 
     /// Whether the reader has ended, because the bot may not read the room any more.
@@ -106,12 +125,16 @@ struct Worker {
     dispatch: Dispatch,
     errands: mpsc::Sender<Errand>,
     inbox: mpsc::Receiver<Batch>,
+    finishing: mpsc::Receiver<Finished>,
     dropped: Arc<AtomicBool>,
-    pending: VecDeque<New>,
+    pending: VecDeque<Pending>,
     /// Timelines in a row that were called limited and were not.
     needless: u8,
     last_event: Instant,
-    reconcile_at: Instant,
+    /// When the room was read back last.
+    read_back: Instant,
+    /// Up to when that has shown everything, by the bot's clock.
+    complete_to: Timestamp,
     mark_at: Instant,
 }
 
@@ -120,6 +143,7 @@ enum Wake {
     Batch(Batch),
     Reconcile,
     Mark,
+    Finish(Finished),
     Stop,
 }
 
@@ -134,6 +158,7 @@ impl Worker {
                 Wake::Batch(batch) => self.take(batch).await? && self.take_waiting().await?,
                 Wake::Reconcile => self.recover().await?,
                 Wake::Mark => self.move_mark().await?,
+                Wake::Finish(finished) => return self.finish(finished).await,
                 Wake::Stop => false,
             };
         }
@@ -146,7 +171,8 @@ impl Worker {
             biased;
             () = self.context.crew.stop.cancelled() => Wake::Stop,
             batch = self.inbox.recv() => batch.map_or(Wake::Stop, Wake::Batch),
-            () = tokio::time::sleep_until(self.reconcile_at), if reconcile => Wake::Reconcile,
+            Some(finished) = self.finishing.recv() => Wake::Finish(finished),
+            () = tokio::time::sleep_until(self.read_back + self.context.reconcile_every), if reconcile => Wake::Reconcile,
             () = tokio::time::sleep_until(self.mark_at) => Wake::Mark,
         }
     }
@@ -205,23 +231,27 @@ impl Worker {
         self.context
             .counters
             .add(Counter::Late, new.iter().filter(|n| n.late).count() as u64);
-        self.pending.extend(new);
+        let since = Instant::now();
+        self.pending
+            .extend(new.into_iter().map(|new| Pending { new, since }));
     }
 
     /// Reads the room back to its head. False when the room can no longer be read.
     async fn recover(&mut self) -> Result<bool, BotError> {
-        self.reconcile_at = Instant::now() + self.context.reconcile_every;
+        self.read_back = Instant::now();
+        let begun = self.context.now();
         self.context.counters.add(Counter::Gaps, 1);
         let head = self.reading.head().to_owned();
         let own = self.context.user.clone();
         match read_back(&self.context, &self.room, PAGES, |event| event.id == head).await? {
-            History::Denied => Ok(false),
+            History::Denied | History::Stopped => Ok(false),
             History::Reached(found) => {
                 // The batch contains the head, so it cannot be a gap.
                 if let Taken::Joined(mut new) = self.reading.take(found, false, own.as_str()) {
                     new.iter_mut().for_each(|new| new.recovered = true);
                     self.queue(new);
                 }
+                self.complete_to = begun;
                 Ok(true)
             }
             History::Lost(found) => {
@@ -265,19 +295,53 @@ impl Worker {
     /// Tells the register how far the room was read, when no envelope did.
     async fn move_mark(&mut self) -> Result<bool, BotError> {
         self.mark_at = Instant::now() + QUIET;
+        // What a fitful sync has left out is found only by looking.
+        let is_unsure = self.context.is_fitful() && self.read_back.elapsed() >= QUIET;
+        if is_unsure && !self.recover().await? {
+            return Ok(false);
+        }
+        // First up to when, then whether anything waits: sync hands over before it tells.
+        let complete_to = self.complete_to();
+        if self.has_more() {
+            return Ok(true);
+        }
         let mark = Mark {
             event_id: self.reading.head().to_owned(),
-            read_up_to: self
-                .context
-                .now()
-                .max(fleet_protocol::Timestamp::from_millis(
-                    self.reading.head_ts(),
-                )),
+            read_up_to: complete_to
+                .max(Timestamp::from_millis(self.reading.head_ts()))
+                .max(self.register.read_up_to()),
         };
+        if self.register.has(&mark) {
+            return Ok(true);
+        }
         Ok(self
             .register
             .submit(Vec::new(), Some(mark))
             .await?
             .is_some())
+    }
+
+    /// Up to when nothing of the room was missed. Never the present: a vote must not end before the
+    /// ballots that were sent in time are read, and sync may not get through for hours.
+    fn complete_to(&self) -> Timestamp {
+        let synced = self.context.synced();
+        match synced.filter(|_| !self.context.is_fitful()) {
+            Some(synced) => synced.max(self.complete_to),
+            None => self.complete_to,
+        }
+    }
+
+    /// Whether something has come that was not read yet.
+    fn has_more(&self) -> bool {
+        !self.pending.is_empty() || !self.inbox.is_empty() || self.dropped.load(Ordering::Acquire)
+    }
+
+    /// Reads the room to its end, because the fleet leaves it. Then `finished` is dropped.
+    async fn finish(mut self, finished: Finished) -> Result<(), BotError> {
+        if self.recover().await? && self.submit().await? {
+            self.move_mark().await?;
+        }
+        drop(finished);
+        Ok(())
     }
 }

@@ -45,6 +45,8 @@ pub(crate) struct Seen {
     pub(crate) room_key: Option<Name>,
     /// How far the room has been read.
     pub(crate) mark: Option<String>,
+    /// Whether the Matrix room it comes from was replaced by another: the mark is of that one.
+    pub(crate) is_former: bool,
     /// Roles that count here.
     pub(crate) roles: Vec<GrantRole>,
     /// The agent whose account asks.
@@ -93,6 +95,7 @@ pub(crate) async fn look(tx: &mut PgConnection, ask: &Ask<'_>) -> Result<Seen, s
         r#"SELECT t.zone,
                EXISTS (SELECT FROM fleet.bot_leases l WHERE l.tenant_id = $1 AND l.account = $6 AND l.epoch = $7) AS "lease_ok!",
                r.id AS "room?", r.key AS "room_key?", r.mark_event_id AS "mark?",
+               coalesce(r.room_id <> $4, false) AS "is_former!",
                ARRAY(SELECT DISTINCT g.role FROM fleet.grants g
                      WHERE g.tenant_id = $1 AND g.user_id = $3 AND (g.room_key IS NULL OR g.room_key = r.key)) AS "roles!",
                a.id AS "agent_id?", a.name AS "agent_name?", a.host AS "agent_host?", a.incarnation AS "agent_incarnation?",
@@ -103,7 +106,7 @@ pub(crate) async fn look(tx: &mut PgConnection, ask: &Ask<'_>) -> Result<Seen, s
            LEFT JOIN fleet.agents a ON a.tenant_id = $1 AND a.user_id = $3 AND a.retired_at IS NULL
            LEFT JOIN fleet.admitted j ON j.tenant_id = $1 AND j.key = $2
            WHERE t.tenant_id = $1
-           LIMIT 1"#,
+           ORDER BY (r.room_id = $4) DESC NULLS LAST LIMIT 1"#,
         ask.tenant.as_str(),
         ask.key,
         ask.user.map(UserId::as_str),
@@ -145,6 +148,7 @@ pub(crate) async fn look(tx: &mut PgConnection, ask: &Ask<'_>) -> Result<Seen, s
         room: row.room,
         room_key: row.room_key.as_deref().map(stored).transpose()?,
         mark: row.mark,
+        is_former: row.is_former,
         roles: row
             .roles
             .iter()

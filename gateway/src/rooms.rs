@@ -1,16 +1,24 @@
 //! Rooms: as they are planned, as they are, and how far each has been read.
 
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
 use fleet_protocol::Problem;
 use fleet_protocol::Timestamp;
 use fleet_protocol::api::{BindRoom, OtherRoom, RoomMember, RoomPlan, Rooms};
 use fleet_protocol::envelope::Mark;
 use fleet_protocol::problem::Code;
-use fleet_protocol::scalar::Name;
+use fleet_protocol::scalar::{Name, ScalarError, UserId};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::execute::Stop;
-use crate::{Ids, db};
+use crate::{Ids, db, incident};
+
+/// The power level of an operator: enough for everything in a room, and below the bot's (100).
+const OPERATOR_LEVEL: i64 = 90;
+/// The power level of a member (Matrix spec, `m.room.power_levels`: a moderator).
+const MEMBER_LEVEL: i64 = 50;
 
 /// All rooms of a tenant and who belongs there.
 pub(crate) async fn list(tx: &mut PgConnection, tenant: &Name) -> Result<Rooms, Stop> {
@@ -51,6 +59,8 @@ pub(crate) async fn list(tx: &mut PgConnection, tenant: &Name) -> Result<Rooms, 
                     room_id,
                     mark,
                     pinned: row.pinned,
+                    members: Vec::new(),
+                    revoked: Vec::new(),
                 };
                 if row.kind == "space" {
                     space = Some(plan)
@@ -62,42 +72,99 @@ pub(crate) async fn list(tx: &mut PgConnection, tenant: &Name) -> Result<Rooms, 
             (None, None) => {}
         }
     }
-    let space = space.ok_or_else(|| {
+    let mut space = space.ok_or_else(|| {
         Problem::new(
             Code::NotFound,
             format!("the tenant {tenant} has no rooms planned"),
         )
         .remedy("run `fleet gateway init`")
     })?;
+    let (mut members, mut revoked) = (members(tx, tenant).await?, revoked(tx, tenant).await?);
+    for plan in rooms.iter_mut().chain([&mut space]) {
+        plan.members = members.remove(&plan.key).unwrap_or_default();
+        plan.revoked = revoked.remove(&plan.key).unwrap_or_default();
+    }
     Ok(Rooms {
         tenant: tenant.clone(),
         space,
         rooms,
         others,
-        members: members(tx, tenant).await?,
+        hosts: hosts(tx, tenant).await?,
+        incidents: incident::of_the_bot(tx, tenant).await?,
     })
 }
 
-async fn members(tx: &mut PgConnection, tenant: &Name) -> Result<Vec<RoomMember>, sqlx::Error> {
+/// Per room, who holds a grant that counts there.
+async fn members(
+    tx: &mut PgConnection,
+    tenant: &Name,
+) -> Result<BTreeMap<Name, Vec<RoomMember>>, sqlx::Error> {
     let rows = sqlx::query!(
-        r#"SELECT user_id, max(CASE role WHEN 'operator' THEN 100 WHEN 'member' THEN 50 ELSE 0 END)::bigint AS "power_level!"
-           FROM fleet.grants WHERE tenant_id = $1 GROUP BY user_id ORDER BY user_id"#,
-        tenant.as_str()
+        r#"SELECT r.key AS "key!", g.user_id,
+                  max(CASE g.role WHEN 'operator' THEN $2::bigint WHEN 'member' THEN $3::bigint ELSE 0 END) AS "power_level!"
+           FROM fleet.rooms r
+           JOIN fleet.grants g ON g.tenant_id = $1 AND (g.room_key IS NULL OR g.room_key = r.key)
+           WHERE r.tenant_id = $1 AND r.key IS NOT NULL GROUP BY r.key, g.user_id ORDER BY r.key, g.user_id"#,
+        tenant.as_str(),
+        OPERATOR_LEVEL,
+        MEMBER_LEVEL,
     )
     .fetch_all(&mut *tx)
     .await?;
-    rows.into_iter()
-        .map(|r| {
-            let user = r
-                .user_id
-                .parse()
-                .map_err(|e: fleet_protocol::scalar::ScalarError| sqlx::Error::Decode(e.into()))?;
-            Ok(RoomMember {
-                user,
-                power_level: r.power_level,
-            })
-        })
-        .collect()
+    let mut by_room: BTreeMap<Name, Vec<RoomMember>> = BTreeMap::new();
+    for row in rows {
+        let member = RoomMember {
+            user: parsed(&row.user_id)?,
+            power_level: row.power_level,
+        };
+        by_room.entry(parsed(&row.key)?).or_default().push(member);
+    }
+    Ok(by_room)
+}
+
+/// Per room, who had a grant and has none left that counts there.
+async fn revoked(
+    tx: &mut PgConnection,
+    tenant: &Name,
+) -> Result<BTreeMap<Name, Vec<UserId>>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"SELECT r.key AS "key!", a.subject
+           FROM fleet.rooms r
+           CROSS JOIN (SELECT DISTINCT subject FROM fleet.audit WHERE tenant_id = $1 AND action = 'member.revoke') a
+           WHERE r.tenant_id = $1 AND r.key IS NOT NULL AND NOT EXISTS (
+               SELECT FROM fleet.grants g WHERE g.tenant_id = $1 AND g.user_id = a.subject
+                   AND (g.room_key IS NULL OR g.room_key = r.key))
+           ORDER BY r.key, a.subject"#,
+        tenant.as_str(),
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    let mut by_room: BTreeMap<Name, Vec<UserId>> = BTreeMap::new();
+    for row in rows {
+        let user = parsed(&row.subject)?;
+        by_room.entry(parsed(&row.key)?).or_default().push(user);
+    }
+    Ok(by_room)
+}
+
+/// Who may bring the bot into a room of theirs: an agent serves in the rooms it is given.
+async fn hosts(tx: &mut PgConnection, tenant: &Name) -> Result<Vec<UserId>, sqlx::Error> {
+    let users = sqlx::query_scalar!(
+        r#"SELECT DISTINCT g.user_id FROM fleet.grants g WHERE g.tenant_id = $1 AND g.role <> 'agent'
+               AND NOT EXISTS (SELECT FROM fleet.agents a WHERE a.tenant_id = $1 AND a.user_id = g.user_id)
+           ORDER BY g.user_id"#,
+        tenant.as_str(),
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    users.iter().map(|user| parsed(user)).collect()
+}
+
+/// What the register checked on its way in.
+fn parsed<T: FromStr<Err = ScalarError>>(stored: &str) -> Result<T, sqlx::Error> {
+    stored
+        .parse()
+        .map_err(|e: ScalarError| sqlx::Error::Decode(e.into()))
 }
 
 /// Tells the register which Matrix room a plan has become, that a room was upgraded, or that the
@@ -123,7 +190,7 @@ pub(crate) async fn bind(
         r#"UPDATE fleet.rooms SET
                mark_event_id = CASE WHEN room_id IS DISTINCT FROM $3 OR mark_event_id IS NULL THEN $4 ELSE mark_event_id END,
                read_up_to = CASE WHEN room_id IS DISTINCT FROM $3 OR mark_event_id IS NULL THEN $5 ELSE read_up_to END,
-               former_room_ids = CASE WHEN room_id <> $3 THEN former_room_ids || room_id ELSE former_room_ids END,
+               former_room_ids = CASE WHEN room_id <> $3 THEN array_remove(former_room_ids, $3) || room_id ELSE former_room_ids END,
                room_id = $3
            WHERE tenant_id = $1 AND id = $2"#,
         tenant.as_str(),
@@ -153,8 +220,8 @@ async fn find(
 ) -> Result<Option<Uuid>, Stop> {
     let rows = sqlx::query!(
         r#"SELECT id, key, room_id FROM fleet.rooms
-           WHERE tenant_id = $1 AND (key = $2 OR room_id = $3 OR room_id = $4)
-           ORDER BY (key = $2) DESC NULLS LAST, (room_id = $3) DESC NULLS LAST FOR UPDATE"#,
+           WHERE tenant_id = $1 AND (key = $2 OR room_id = $3 OR room_id = $4 OR $3 = ANY (former_room_ids))
+           ORDER BY (key = $2) DESC NULLS LAST, (room_id = $3) DESC NULLS LAST, (room_id = $4) DESC NULLS LAST FOR UPDATE"#,
         tenant.as_str(),
         asked.key.as_ref().map(Name::as_str),
         room_id,
@@ -182,6 +249,17 @@ async fn find(
         return Err(Problem::new(
             Code::Exists,
             format!("{room_id} is bound to {what} already"),
+        )
+        .into());
+    }
+    let is_meant = asked.key.is_some()
+        || first.room_id.as_deref() == Some(room_id)
+        || (asked.replaces.is_some() && first.room_id == asked.replaces);
+    if !is_meant {
+        let now = first.room_id.as_deref().unwrap_or("another room");
+        return Err(Problem::new(
+            Code::WrongState,
+            format!("{room_id} was replaced by {now}; it is not bound again"),
         )
         .into());
     }

@@ -63,8 +63,8 @@ pub(crate) async fn settle(
         db::time(now),
     )
     .execute(&mut *tx)
-    .await
-    .map(drop)
+    .await?;
+    incident::posted(tx, tenant, ids, now, &sent).await
 }
 
 /// The homeserver will never take it: so nothing can edit it, react to it or pin it either.
@@ -105,7 +105,7 @@ async fn dead(
         settled.room
     );
     let raised = incident::Raised {
-        rule: "outbox.dead",
+        rule: incident::DEAD,
         subject: &settled.room,
         detail: &detail,
     };

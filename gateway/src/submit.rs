@@ -93,8 +93,10 @@ fn not_ahead(mark: Mark, now: Timestamp) -> Mark {
 async fn only_mark(core: &Core, tenant: &Name, submit: &Submit) -> Result<(), Stop> {
     let mut tx = db::begin(&core.pool, tenant).await?;
     bot_lease::check(&mut tx, tenant, &submit.lease).await?;
-    let room = sqlx::query_scalar!(
-        "SELECT id FROM fleet.rooms WHERE tenant_id = $1 AND room_id = $2",
+    let room = sqlx::query!(
+        r#"SELECT id, room_id IS DISTINCT FROM $2 AS "is_former!" FROM fleet.rooms
+           WHERE tenant_id = $1 AND (room_id = $2 OR $2 = ANY (former_room_ids))
+           ORDER BY (room_id = $2) DESC NULLS LAST LIMIT 1"#,
         tenant.as_str(),
         submit.room_id
     )
@@ -103,7 +105,9 @@ async fn only_mark(core: &Core, tenant: &Name, submit: &Submit) -> Result<(), St
     .ok_or_else(|| unbound(&submit.room_id))?;
     let mark = not_ahead(submit.mark.clone(), core.clock.now());
     let to = (mark.event_id.as_str(), mark.read_up_to);
-    if !rooms::move_mark(&mut tx, tenant, room, submit.expected_mark.as_deref(), to).await? {
+    let expected = submit.expected_mark.as_deref();
+    // The mark of a room that was replaced is nobody's any more.
+    if !room.is_former && !rooms::move_mark(&mut tx, tenant, room.id, expected, to).await? {
         return Err(moved().into());
     }
     Ok(tx.commit().await?)
@@ -161,12 +165,15 @@ async fn attempt(
     }
     let room = seen.room.ok_or_else(|| unbound(&submit.room_id))?;
     if let Some(prior) = seen.prior.take() {
-        let here = (step.mark.event_id.as_str(), step.mark.read_up_to);
-        rooms::move_mark(&mut tx, tenant, room, step.expected, here).await?;
+        if !seen.is_former {
+            let here = (step.mark.event_id.as_str(), step.mark.read_up_to);
+            rooms::move_mark(&mut tx, tenant, room, step.expected, here).await?;
+        }
         tx.commit().await?;
         return Ok((prior.replay(&envelope.digest), Vec::new()));
     }
-    if seen.mark.as_deref() != step.expected {
+    // What was said in a room before it was replaced still counts, and is answered in the new one.
+    if !seen.is_former && seen.mark.as_deref() != step.expected {
         return Err(moved().into());
     }
     let admitted = admit(core, step, &mut tx, &seen, quarantine).await?;
@@ -175,15 +182,8 @@ async fn attempt(
         tx.rollback().await?;
         return Err(Stop::Database(db::again()));
     };
-    if !rooms::move_mark(
-        &mut tx,
-        tenant,
-        room,
-        step.expected,
-        (&step.mark.event_id, step.mark.read_up_to),
-    )
-    .await?
-    {
+    let to = (step.mark.event_id.as_str(), step.mark.read_up_to);
+    if !seen.is_former && !rooms::move_mark(&mut tx, tenant, room, step.expected, to).await? {
         return Err(moved().into());
     }
     tx.commit().await?;

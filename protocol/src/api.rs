@@ -80,8 +80,20 @@ pub struct Rooms {
     pub rooms: Vec<RoomPlan>,
     /// Rooms the bot is in without a plan: direct messages, and rooms of a foreign fleet.
     pub others: Vec<OtherRoom>,
-    /// People to be invited into every room, with their power level.
-    pub members: Vec<RoomMember>,
+    /// People who may bring the bot into a room of theirs: accounts with a grant that are no agent's.
+    pub hosts: Vec<UserId>,
+    /// Open incidents about rooms and the bot, which it reports as mended when they are over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub incidents: Vec<OpenIncident>,
+}
+
+/// An incident that is not over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OpenIncident {
+    /// What kind, for example `room.not_mended`.
+    pub rule: Name,
+    /// What it is about.
+    pub subject: String,
 }
 
 /// A room as it should be.
@@ -104,6 +116,12 @@ pub struct RoomPlan {
     /// Events that stay pinned in it: the cards of open proposals.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pinned: Vec<String>,
+    /// Who belongs in it: the accounts with a grant for the whole fleet or for this room.
+    #[serde(default)]
+    pub members: Vec<RoomMember>,
+    /// Accounts whose grants were revoked and of which none is left that counts in it: they leave.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub revoked: Vec<UserId>,
 }
 
 /// A room without a plan.
@@ -116,12 +134,13 @@ pub struct OtherRoom {
     pub mark: Option<Mark>,
 }
 
-/// Somebody who belongs in the fleet's rooms.
+/// Somebody who belongs in a room.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RoomMember {
     /// The user.
     pub user: UserId,
-    /// The power level the grants call for: 100 operator, 50 member, 0 others.
+    /// The power level the grants that count there call for: 90 operator, 50 member, 0 others. An
+    /// operator stays below the bot (100), which otherwise could not take the level back.
     pub power_level: i64,
 }
 
@@ -190,5 +209,9 @@ pub struct ReportIncident {
     /// What it is about, for example a room id; one open incident per rule and subject.
     pub subject: String,
     /// What happened and what to do.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub detail: String,
+    /// It is over: what is open is resolved, and its message says so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mended: bool,
 }

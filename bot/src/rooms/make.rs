@@ -9,102 +9,180 @@ use matrix_sdk::ruma::api::client::alias::{create_alias, get_alias};
 use matrix_sdk::ruma::api::client::membership::invite_user::v3::{
     InvitationRecipient, InviteUserId,
 };
-use matrix_sdk::ruma::api::client::membership::{invite_user, join_room_by_id};
+use matrix_sdk::ruma::api::client::membership::{invite_user, join_room_by_id, kick_user};
 use matrix_sdk::ruma::api::client::state::{get_state_events, send_state_event};
 use matrix_sdk::ruma::events::StateEventType;
 use matrix_sdk::ruma::serde::Raw;
 use matrix_sdk::ruma::{OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomId};
 
-use super::wanted::{Around, State, Step, creation, missing};
+use super::adopt::{Strangers, stranger};
+use super::guests::leave;
+use super::pass::Pass;
+use super::wanted::{Around, STEERS, State, Step, creation, missing};
 use crate::BotError;
 use crate::context::Context;
 use crate::poll::fatal;
 use crate::refusal::{Refusal, refusal, refusal_of};
 
-/// Makes and mends the space and its rooms. True if nothing is left to be done.
+/// Why somebody is removed: told to who is.
+const REVOKED: &str =
+    "the grant for this room was revoked; an operator can give one with !member add";
+
+/// Makes and mends the space and its rooms.
 ///
 /// # Errors
 /// [`BotError::SignedOut`], [`BotError::LeaseLost`], [`BotError::Gateway`].
-pub(crate) async fn all(context: &Context, rooms: &Rooms) -> Result<bool, BotError> {
-    let server = context
-        .user
-        .as_str()
-        .split_once(':')
-        .map(|(_, server)| server)
-        .unwrap_or_default();
+pub(crate) async fn all(
+    context: &Context,
+    rooms: &Rooms,
+    strangers: &mut Strangers,
+) -> Result<Pass, BotError> {
+    let mut pass = Pass::default();
     let around = Around {
         tenant: &rooms.tenant,
-        server,
-        members: &rooms.members,
+        server: server_of(context.user.as_str()),
         space: None,
         children: &[],
     };
-    let Some(space) = have(context, &rooms.space, &around, true).await? else {
-        return Ok(false);
+    let mut maker = Maker {
+        context,
+        operators: operators(rooms),
+        strangers,
+        pass: &mut pass,
     };
-    let (mut whole, mut children) = (true, Vec::new());
+    let Some(space) = maker.have(&rooms.space, &around, true).await? else {
+        return Ok(pass);
+    };
+    let mut children = Vec::new();
     for plan in &rooms.rooms {
         let around = Around {
             space: Some(space.as_str()),
             ..around.clone()
         };
-        match have(context, plan, &around, false).await? {
-            Some(room) => {
-                whole &= mend(context, plan, &around, &room).await?;
-                children.push(room.to_string());
-            }
-            None => whole = false,
+        if let Some(room) = maker.have(plan, &around, false).await? {
+            maker.mend(plan, &around, &room).await?;
+            children.push(room.to_string());
         }
     }
     let around = Around {
         children: &children,
         ..around
     };
-    Ok(mend(context, &rooms.space, &around, &space).await? && whole)
+    maker.mend(&rooms.space, &around, &space).await?;
+    Ok(pass)
 }
 
-/// The room of a plan: as bound, as found by its alias, or made.
-async fn have(
-    context: &Context,
-    plan: &RoomPlan,
-    around: &Around<'_>,
-    is_space: bool,
-) -> Result<Option<OwnedRoomId>, BotError> {
-    if let Some(bound) = plan
-        .room_id
-        .as_deref()
-        .and_then(|id| RoomId::parse(id).ok())
-        && context
-            .client
-            .get_room(&bound)
-            .is_some_and(|room| room.state() == RoomState::Joined)
-    {
-        return Ok(Some(bound));
+/// Who steers the whole fleet: a room that one of them made under a name of the plan is meant for it.
+fn operators(rooms: &Rooms) -> Vec<&str> {
+    let members = rooms.space.members.iter();
+    members
+        .filter(|member| member.power_level >= STEERS)
+        .map(|member| member.user.as_str())
+        .collect()
+}
+
+fn server_of(user: &str) -> &str {
+    user.split_once(':').map_or("", |(_, server)| server)
+}
+
+/// Makes and mends, and notes what it could not.
+struct Maker<'a> {
+    context: &'a Context,
+    operators: Vec<&'a str>,
+    strangers: &'a mut Strangers,
+    pass: &'a mut Pass,
+}
+
+impl Maker<'_> {
+    /// The room of a plan: as bound, as found by its alias, or made.
+    async fn have(
+        &mut self,
+        plan: &RoomPlan,
+        around: &Around<'_>,
+        is_space: bool,
+    ) -> Result<Option<OwnedRoomId>, BotError> {
+        let context = self.context;
+        let bound = plan
+            .room_id
+            .as_deref()
+            .and_then(|id| RoomId::parse(id).ok());
+        if let Some(bound) = bound.filter(|bound| is_joined(context, bound)) {
+            return Ok(Some(bound));
+        }
+        let alias = format!("#{}:{}", plan.alias, around.server);
+        let room = match by_alias(context, &alias).await {
+            Ok(Some(found)) => self.adopt(found, plan).await,
+            Ok(None) => make(context, plan, around, is_space).await,
+            Err(refusal) => Err(refusal),
+        };
+        let room = match room {
+            Ok(room) => room,
+            Err(refusal) => {
+                self.pass
+                    .cannot(context, &alias, "be made or joined", refusal)?;
+                return Ok(None);
+            }
+        };
+        let bound = bind(context, &room, Some(plan.key.clone()), None).await?;
+        if bound.is_none() {
+            self.pass.failed(&alias);
+        }
+        Ok(bound.map(|_| room))
     }
-    let alias = format!("#{}:{}", plan.alias, around.server);
-    let found = match by_alias(context, &alias).await {
-        Ok(Some(found)) => Some(found),
-        Ok(None) => None,
-        Err(refusal) => {
-            return cannot(context, &alias, "be looked up", refusal)
-                .await
-                .map(|()| None);
+
+    /// Joins a room that is found under a name of the plan, unless it is not the fleet's.
+    async fn adopt(&mut self, room: OwnedRoomId, plan: &RoomPlan) -> Result<OwnedRoomId, Refusal> {
+        if plan.room_id.as_deref() == Some(room.as_str()) {
+            return join(self.context, &room).await.map(|()| room);
         }
-    };
-    let room = match found {
-        Some(room) => join(context, &room).await.map(|()| room),
-        None => make(context, plan, around, is_space).await,
-    };
-    let room = match room {
-        Ok(room) => room,
-        Err(refusal) => {
-            return cannot(context, &alias, "be made or joined", refusal)
-                .await
-                .map(|()| None);
+        if let Some(why) = self.strangers.known(&room) {
+            return Err(Refusal::Final(why));
         }
-    };
-    let bound = bind(context, &room, Some(plan.key.clone()), None).await?;
-    Ok(bound.map(|_| room))
+        join(self.context, &room).await?;
+        let state = state_of(self.context, &room).await?;
+        let Some(why) = stranger(&state, self.context.user.as_str(), &self.operators) else {
+            return Ok(room);
+        };
+        leave(self.context, &room, &why).await?;
+        self.strangers.note(room, why.clone());
+        Err(Refusal::Final(why))
+    }
+
+    /// Sets what is missing.
+    async fn mend(
+        &mut self,
+        plan: &RoomPlan,
+        around: &Around<'_>,
+        room: &RoomId,
+    ) -> Result<(), BotError> {
+        let context = self.context;
+        let state = match state_of(context, room).await {
+            Ok(state) => state,
+            Err(refusal) => return self.pass.cannot(context, room.as_str(), "be read", refusal),
+        };
+        // Before the state: a homeserver takes only names that lead to the room.
+        let alias = format!("#{}:{}", plan.alias, around.server);
+        match lead(context, &alias, room).await {
+            Ok(()) => self.pass.passed(&alias),
+            Err(refusal) => {
+                self.pass
+                    .cannot(context, &alias, "be given to its room", refusal)?;
+            }
+        }
+        self.pass.passed(room.as_str());
+        for step in missing(plan, around, &state, context.user.as_str()) {
+            if let Err(refusal) = take(context, room, &step).await {
+                self.pass
+                    .cannot(context, room.as_str(), &describe(&step), refusal)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_joined(context: &Context, room: &RoomId) -> bool {
+    let known = context.client.get_room(room);
+    known.is_some_and(|room| room.state() == RoomState::Joined)
 }
 
 async fn by_alias(context: &Context, alias: &str) -> Result<Option<OwnedRoomId>, Refusal> {
@@ -141,11 +219,7 @@ async fn lead(context: &Context, alias: &str, room: &RoomId) -> Result<(), Refus
 }
 
 async fn join(context: &Context, room: &RoomId) -> Result<(), Refusal> {
-    let joined = context
-        .client
-        .get_room(room)
-        .is_some_and(|room| room.state() == RoomState::Joined);
-    if joined {
+    if is_joined(context, room) {
         return Ok(());
     }
     // The SDK learns of it by the next sync; the answer only says that the homeserver agreed.
@@ -172,37 +246,6 @@ async fn make(
         .map_err(|e| refusal(&e))?;
     tracing::info!(room = %room.room_id(), key = %plan.key, "a room is made");
     Ok(room.room_id().to_owned())
-}
-
-/// Sets what is missing. True if all of it could be set.
-async fn mend(
-    context: &Context,
-    plan: &RoomPlan,
-    around: &Around<'_>,
-    room: &RoomId,
-) -> Result<bool, BotError> {
-    let state = match state_of(context, room).await {
-        Ok(state) => state,
-        Err(refusal) => {
-            return cannot(context, room.as_str(), "be read", refusal)
-                .await
-                .map(|()| false);
-        }
-    };
-    let mut whole = true;
-    // Before the state: a homeserver takes only names that lead to the room.
-    let alias = format!("#{}:{}", plan.alias, around.server);
-    if let Err(refusal) = lead(context, &alias, room).await {
-        cannot(context, &alias, "be given to its room", refusal).await?;
-        whole = false;
-    }
-    for step in missing(plan, around, &state, context.user.as_str()) {
-        if let Err(refusal) = take(context, room, &step).await {
-            cannot(context, room.as_str(), &describe(&step), refusal).await?;
-            whole = false;
-        }
-    }
-    Ok(whole)
 }
 
 async fn take(context: &Context, room: &RoomId, step: &Step) -> Result<(), Refusal> {
@@ -233,6 +276,21 @@ async fn take(context: &Context, room: &RoomId, step: &Step) -> Result<(), Refus
                 .map(|_| ())
                 .map_err(|e| refusal_of(&e))
         }
+        Step::Remove(user) => {
+            let user =
+                OwnedUserId::try_from(user.as_str()).map_err(|e| Refusal::Final(e.to_string()))?;
+            let mut request = kick_user::v3::Request::new(room.to_owned(), user);
+            request.reason = Some(REVOKED.to_owned());
+            context
+                .client
+                .send(request)
+                .await
+                .map(|_| ())
+                .map_err(|e| refusal_of(&e))
+        }
+        Step::Beyond(user) => Err(Refusal::Final(format!(
+            "{user} has no grant any more, and as much power there as the bot"
+        ))),
     }
 }
 
@@ -240,6 +298,7 @@ fn describe(step: &Step) -> String {
     match step {
         Step::Set { kind, .. } => format!("get its {kind}"),
         Step::Invite(user) => format!("invite {user}"),
+        Step::Remove(user) | Step::Beyond(user) => format!("be left by {user}"),
     }
 }
 
@@ -272,9 +331,9 @@ pub(crate) async fn bind(
     let state = match state_of(context, room).await {
         Ok(state) => state,
         Err(refusal) => {
-            return cannot(context, room.as_str(), "be read", refusal)
-                .await
-                .map(|()| None);
+            let mut pass = Pass::default();
+            pass.cannot(context, room.as_str(), "be read", refusal)?;
+            return Ok(None);
         }
     };
     let own = context.user.as_str();
@@ -313,39 +372,5 @@ pub(crate) async fn tell(
     match context.gateway.bind_room(room.as_str(), &body).await {
         Ok(()) => Ok(Some(mark)),
         Err(error) => fatal(context, error, "binding a room").map(|()| None),
-    }
-}
-
-/// Something about a room does not work: an incident if the homeserver refuses, patience otherwise.
-async fn cannot(
-    context: &Context,
-    subject: &str,
-    what: &str,
-    refusal: Refusal,
-) -> Result<(), BotError> {
-    match refusal {
-        Refusal::SignedOut => Err(context.signed_out()),
-        Refusal::Limited(_) | Refusal::Passing(_) => {
-            tracing::warn!(subject, what, ?refusal, "is tried again");
-            Ok(())
-        }
-        Refusal::Forbidden(why) | Refusal::NotFound(why) | Refusal::Final(why) => {
-            let detail = format!(
-                "{subject} cannot {what}: {why}. Give {} the right to (power level 100), or do it by hand",
-                context.user
-            );
-            context.incident("room.not_mended", subject, detail).await;
-            Ok(())
-        }
-        Refusal::TooLarge => {
-            context
-                .incident(
-                    "room.not_mended",
-                    subject,
-                    format!("{subject} cannot {what}: too large"),
-                )
-                .await;
-            Ok(())
-        }
     }
 }

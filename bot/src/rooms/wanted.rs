@@ -1,12 +1,17 @@
 //! What a room of the fleet shall be, and what is missing: pure, so that mending is comparing.
 
-use fleet_protocol::api::{RoomMember, RoomPlan};
+use fleet_protocol::api::RoomPlan;
 use fleet_protocol::event::{ROOM, RoomContent, VERSION};
 use fleet_protocol::scalar::Name;
 use matrix_sdk::ruma::api::client::room::create_room::v3::{Request, RoomPreset};
 use matrix_sdk::ruma::serde::Raw;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
+
+use super::levels::Levels;
+
+/// The power level of what only operators and the bot may change.
+pub(crate) const STEERS: i64 = 90;
 
 /// A state event as `/state` lists it.
 #[derive(Debug, Clone, Deserialize)]
@@ -28,7 +33,6 @@ pub(crate) struct Around<'a> {
     pub(crate) tenant: &'a Name,
     /// The bot's server, through which others join.
     pub(crate) server: &'a str,
-    pub(crate) members: &'a [RoomMember],
     /// The space, for a room of it.
     pub(crate) space: Option<&'a str>,
     /// The rooms of the space, for the space itself.
@@ -46,6 +50,10 @@ pub(crate) enum Step {
     },
     /// Invites a user.
     Invite(String),
+    /// Removes a user whose grants were revoked.
+    Remove(String),
+    /// Nothing the bot can do: a user without the grant has as much power as the bot.
+    Beyond(String),
 }
 
 /// The request that makes a room: private, by invitation, not federated. Power levels of people are
@@ -68,9 +76,10 @@ pub(crate) fn creation(
         "state_default": 50,
         "events_default": 0,
         "events": {
-            "m.room.power_levels": 100, "m.room.history_visibility": 100, "m.room.tombstone": 100,
-            "m.room.server_acl": 100, "m.room.encryption": 100, "m.room.name": 50, "m.room.topic": 50,
-            "m.room.pinned_events": 50, "m.space.child": 100, ROOM: 100
+            "m.room.power_levels": STEERS, "m.room.history_visibility": STEERS, "m.room.tombstone": STEERS,
+            "m.room.server_acl": STEERS, "m.room.join_rules": STEERS, "m.room.guest_access": STEERS,
+            "m.room.encryption": STEERS, "m.room.name": 50, "m.room.topic": 50,
+            "m.room.pinned_events": 50, "m.space.child": STEERS, ROOM: STEERS
         }
     });
     let mut initial = vec![
@@ -91,7 +100,7 @@ pub(crate) fn creation(
         .iter()
         .map(|event| Raw::new(event).map(Raw::cast_unchecked))
         .collect::<Result<_, _>>()?;
-    request.invite = around
+    request.invite = plan
         .members
         .iter()
         .filter_map(|m| m.user.as_str().try_into().ok())
@@ -126,70 +135,117 @@ fn own_state(plan: &RoomPlan, around: &Around<'_>) -> Vec<(&'static str, String,
     state
 }
 
-/// What is missing in a room. A name or topic that people changed is theirs; an unset one is set.
+/// What is missing in a room, in the order in which it is to be done.
 pub(crate) fn missing(
     plan: &RoomPlan,
     around: &Around<'_>,
     state: &[State],
     own: &str,
 ) -> Vec<Step> {
-    let find = |kind: &str, key: &str| state.iter().find(|s| s.kind == kind && s.state_key == key);
-    let mut steps = Vec::new();
-    for (kind, key, content) in own_state(plan, around) {
-        if find(kind, &key).is_none_or(|is| is.content != content) {
-            steps.push(Step::Set {
-                kind: kind.to_owned(),
-                key,
-                content,
-            });
-        }
+    let mut steps: Vec<_> = own_state(plan, around)
+        .into_iter()
+        .filter(|(kind, key, content)| {
+            find(state, kind, key).is_none_or(|is| is.content != *content)
+        })
+        .map(|(kind, key, content)| Step::Set {
+            kind: kind.to_owned(),
+            key,
+            content,
+        })
+        .collect();
+    steps.extend(names(plan, around, state));
+    steps.extend(privacy(state));
+    steps.extend(people(plan, state, own));
+    steps
+}
+
+fn find<'a>(state: &'a [State], kind: &str, key: &str) -> Option<&'a State> {
+    state.iter().find(|s| s.kind == kind && s.state_key == key)
+}
+
+fn set(kind: &str, content: Value) -> Step {
+    Step::Set {
+        kind: kind.to_owned(),
+        key: String::new(),
+        content,
     }
-    for (kind, field, value) in [
+}
+
+/// How the room is called and what is pinned. A name or topic that people changed is theirs; an unset
+/// one is set.
+fn names(plan: &RoomPlan, around: &Around<'_>, state: &[State]) -> Vec<Step> {
+    let content = |kind| find(state, kind, "").map(|s| &s.content);
+    let unset = [
         ("m.room.name", "name", &plan.name),
         ("m.room.topic", "topic", &plan.topic),
-    ] {
-        if find(kind, "").is_none() && !value.is_empty() {
-            steps.push(Step::Set {
-                kind: kind.to_owned(),
-                key: String::new(),
-                content: json!({ field: value }),
-            });
-        }
-    }
+    ];
+    let unset = unset
+        .into_iter()
+        .filter(|(kind, _, value)| content(kind).is_none() && !value.is_empty())
+        .map(|(kind, field, value)| set(kind, json!({ field: value })));
     let alias = format!("#{}:{}", plan.alias, around.server);
-    let named = find("m.room.canonical_alias", "").map(|s| &s.content);
-    let pins = find("m.room.pinned_events", "").map(|s| &s.content);
-    for (kind, content) in [
-        ("m.room.canonical_alias", mended_alias(named, &alias)),
-        ("m.room.pinned_events", mended_pins(pins, &plan.pinned)),
-    ] {
-        steps.extend(content.map(|content| Step::Set {
-            kind: kind.to_owned(),
-            key: String::new(),
-            content,
-        }));
-    }
-    let levels = find("m.room.power_levels", "").map(|s| &s.content);
-    if let Some(content) =
-        levels.and_then(|now| mended_levels(now, &creators(state), around.members, own))
-    {
-        steps.push(Step::Set {
-            kind: "m.room.power_levels".to_owned(),
-            key: String::new(),
-            content,
-        });
-    }
-    steps.extend(
-        around
-            .members
-            .iter()
-            .filter(|m| m.user.as_str() != own)
-            .filter_map(|member| {
-                let wants = find("m.room.member", member.user.as_str()).is_none_or(may_be_invited);
-                wants.then(|| Step::Invite(member.user.to_string()))
-            }),
-    );
-    steps
+    let alias = mended_alias(content("m.room.canonical_alias"), &alias);
+    let pins = mended_pins(content("m.room.pinned_events"), &plan.pinned);
+    unset
+        .chain(alias.map(|content| set("m.room.canonical_alias", content)))
+        .chain(pins.map(|content| set("m.room.pinned_events", content)))
+        .collect()
+}
+
+/// What is to be set so that only invited people come in and read.
+fn privacy(state: &[State]) -> impl Iterator<Item = Step> {
+    PRIVATE.iter().filter_map(|(kind, field, allowed)| {
+        // Unset, each of them means what is wanted (Matrix spec).
+        let now = find(state, kind, "")?.content.get(*field)?;
+        let is_private = allowed.iter().any(|value| now == value);
+        let wanted = allowed.first().filter(|_| !is_private)?;
+        Some(set(kind, json!({ *field: wanted })))
+    })
+}
+
+/// Who is to have which power, to come and to go: power first, as who has it could not be removed.
+fn people(plan: &RoomPlan, state: &[State], own: &str) -> Vec<Step> {
+    let (creators, now) = (creators(state), find(state, "m.room.power_levels", ""));
+    let levels = now.map(|now| Levels::of(&now.content, &creators, own));
+    let mended = levels.as_ref().and_then(|levels| levels.mended(plan));
+    let invited = plan.members.iter().filter(|m| {
+        let known = find(state, "m.room.member", m.user.as_str());
+        m.user.as_str() != own && known.is_none_or(may_be_invited)
+    });
+    let revoked = plan.revoked.iter().filter(|user| {
+        let known = find(state, "m.room.member", user.as_str());
+        user.as_str() != own && known.is_some_and(is_present)
+    });
+    let leave =
+        revoked.map(
+            |user| match levels.as_ref().is_none_or(|l| l.may_change(user.as_str())) {
+                true => Step::Remove(user.to_string()),
+                false => Step::Beyond(user.to_string()),
+            },
+        );
+    mended
+        .map(|content| set("m.room.power_levels", content))
+        .into_iter()
+        .chain(invited.map(|m| Step::Invite(m.user.to_string())))
+        .chain(leave)
+        .collect()
+}
+
+/// What keeps a room private, with the values that do; the first is the one that is set.
+const PRIVATE: &[(&str, &str, &[&str])] = &[
+    ("m.room.join_rules", "join_rule", &["invite"]),
+    (
+        "m.room.history_visibility",
+        "history_visibility",
+        &["shared", "invited", "joined"],
+    ),
+    ("m.room.guest_access", "guest_access", &["forbidden"]),
+];
+
+/// Whether a member is in the room, or on the way into it.
+fn is_present(member: &State) -> bool {
+    let membership = member.content.get("membership").and_then(Value::as_str);
+    matches!(membership, Some("join" | "invite" | "knock"))
 }
 
 /// Whether somebody who is known to the room may be invited again: not who is there or invited, was
@@ -258,38 +314,6 @@ fn mended_pins(now: Option<&Value>, wanted: &[String]) -> Option<Value> {
         }
     }
     (pins.len() > before).then(|| json!({ "pinned": pins }))
-}
-
-/// The power levels with those of the members; none if they are right already.
-fn mended_levels(
-    now: &Value,
-    creators: &[String],
-    members: &[RoomMember],
-    own: &str,
-) -> Option<Value> {
-    let default = now
-        .get("users_default")
-        .and_then(Value::as_i64)
-        .unwrap_or(0);
-    let mut users: Map<String, Value> = now
-        .get("users")
-        .and_then(Value::as_object)
-        .cloned()
-        .unwrap_or_default();
-    let mut changed = false;
-    for member in members {
-        let user = member.user.as_str();
-        if user == own || creators.iter().any(|creator| creator == user) {
-            continue;
-        }
-        if users.get(user).and_then(Value::as_i64).unwrap_or(default) != member.power_level {
-            users.insert(user.to_owned(), member.power_level.into());
-            changed = true;
-        }
-    }
-    let mut content = now.as_object()?.clone();
-    content.insert("users".to_owned(), Value::Object(users));
-    changed.then_some(Value::Object(content))
 }
 
 #[cfg(test)]

@@ -1,9 +1,13 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
 use fleet_protocol::Timestamp;
 use fleet_protocol::envelope::Mark;
 use matrix_sdk::deserialized_responses::TimelineEvent;
 use matrix_sdk::ruma::serde::Raw;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::world::{ANN, NOW_MS, ROOM, Received, World, message, mock, ok};
 use crate::claims::Claims;
@@ -224,7 +228,7 @@ async fn an_absent_gateway_is_waited_for_and_a_moved_mark_is_read_again() {
     let plan = json!({ "key": "space", "name": "", "topic": "", "alias": "space" });
     let other = json!({ "room_id": ROOM, "mark": { "event_id": "$0", "read_up_to": "2027-01-15T08:00:00Z" } });
     let rooms =
-        json!({ "tenant": "acme", "space": plan, "rooms": [], "others": [other], "members": [] });
+        json!({ "tenant": "acme", "space": plan, "rooms": [], "others": [other], "hosts": [] });
     let _rooms = mock(&world.gateway, "GET", "/v1/rooms", vec![ok(rooms)]).await;
     let _reading = reading(world).await;
 
@@ -317,4 +321,88 @@ async fn who_is_not_in_the_room_has_no_standing() {
         (&envelope["joined"], &envelope["power_level"]),
         (&json!(false), &json!(0))
     );
+}
+
+/// What the register is told about a room in which somebody just talked, an hour after it was read.
+async fn told_mark(is_fitful: bool) -> Value {
+    let mut world = World::new().await;
+    // No look but the first.
+    world.context.reconcile_every = Duration::from_secs(3_600);
+    let clock = Arc::new(AtomicI64::new(NOW_MS + 5_000));
+    let now = Arc::clone(&clock);
+    world.context.clock = Arc::new(move || Timestamp::from_millis(now.load(Ordering::SeqCst)));
+    let mut pages = world.history(vec![vec![message("$m", "!old", 0)]]).await;
+    let mut submits = mock(&world.gateway, "POST", "/v1/submit", vec![submitted()]).await;
+    let reading = reading(world).await;
+    pages.next().await;
+    let context = &reading.world.context;
+    context.note_synced(Timestamp::from_millis(NOW_MS + 60_000));
+    if is_fitful {
+        context.note_fitful();
+    }
+    clock.store(NOW_MS + 3_600_000, Ordering::SeqCst);
+    let talk = batch(&[message("$t", "just talk", 1)], false);
+    reading.reader.offer(talk);
+    loop {
+        let mark = submits.body().await["mark"].clone();
+        if mark["event_id"] == "$t" {
+            return mark;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_mark_claims_no_more_than_sync_has_shown() {
+    let synced = Timestamp::from_millis(NOW_MS + 60_000);
+    assert_eq!(told_mark(false).await["read_up_to"], json!(synced));
+}
+
+#[tokio::test]
+async fn where_sync_skips_events_a_mark_claims_no_more_than_a_look_has_shown() {
+    let looked = Timestamp::from_millis(NOW_MS + 5_000);
+    assert_eq!(told_mark(true).await["read_up_to"], json!(looked));
+}
+
+#[tokio::test]
+async fn a_room_that_is_left_is_read_to_its_end_first() {
+    let world = World::new().await;
+    let mut history = world
+        .history(vec![
+            vec![message("$m", "!old", 0)],
+            vec![message("$x", "!ps", 9), message("$m", "!old", 0)],
+        ])
+        .await;
+    let mut submits = mock(&world.gateway, "POST", "/v1/submit", vec![submitted()]).await;
+    let reading = reading(world).await;
+    history.next().await;
+    let (finish, finished) = oneshot::channel();
+    reading.reader.finish(finish);
+    assert!(finished.await.is_err(), "it is dropped at the end");
+    assert_eq!(keys(&next_with_envelopes(&mut submits).await), ["$x"]);
+}
+
+#[tokio::test]
+async fn a_room_is_told_once_that_the_gateway_is_away() {
+    let world = World::new().await;
+    let line = vec![message("$1", "!ps", 1), message("$m", "!old", 0)];
+    let _pages = world.history(vec![line]).await;
+    let away = ResponseTemplate::new(503)
+        .set_body_json(json!({ "code": "register.unavailable", "detail": "no" }));
+    let mut steps = vec![away; 6];
+    steps.push(submitted());
+    let mut submits = mock(&world.gateway, "POST", "/v1/submit", steps).await;
+    let path = "/_matrix/client/v3/rooms/.*/send/m.room.message/away-1";
+    let sent = ok(json!({ "event_id": "$told" }));
+    let mut notes = mock(&world.homeserver, "PUT", path, vec![sent]).await;
+    let reading = reading(world).await;
+    let note = notes.body().await;
+    assert_eq!(note["m.relates_to"]["m.in_reply_to"]["event_id"], "$1");
+    for _ in 0..7 {
+        assert_eq!(keys(&submits.body().await), ["$1"]);
+    }
+    // The line that follows is submitted: what was to be told of the first has been told.
+    let next = batch(&[message("$2", "!ps", 2)], false);
+    reading.reader.offer(next);
+    assert_eq!(keys(&next_with_envelopes(&mut submits).await), ["$2"]);
+    assert_eq!(notes.left(), 0, "once");
 }

@@ -3,12 +3,14 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use wiremock::ResponseTemplate;
 
-use super::world::{OWN, ROOM, World, matrix_error, mock, ok, room_state};
+use super::world::{ANN, NOW_MS, OWN, ROOM, World, changing, matrix_error, mock, ok, room_state};
 use crate::rooms::{Errand, Housekeeper};
 
 fn plan(key: &str, room_id: Option<&str>) -> Value {
-    let mut plan =
-        json!({ "key": key, "name": key, "topic": "about", "alias": format!("fleet-{key}") });
+    let mut plan = json!({
+        "key": key, "name": key, "topic": "about", "alias": format!("fleet-{key}"),
+        "members": [{ "user": ANN, "power_level": 90 }]
+    });
     if let Some(id) = room_id {
         plan["room_id"] = id.into();
     }
@@ -17,8 +19,7 @@ fn plan(key: &str, room_id: Option<&str>) -> Value {
 
 fn plans(space: Value, rooms: Vec<Value>) -> ResponseTemplate {
     ok(json!({
-        "tenant": "acme", "space": space, "rooms": rooms, "others": [],
-        "members": [{ "user": "@ann:example.org", "power_level": 100 }]
+        "tenant": "acme", "space": space, "rooms": rooms, "others": [], "hosts": [ANN]
     }))
 }
 
@@ -144,9 +145,11 @@ async fn without_the_right_to_make_rooms_people_are_told_and_the_bot_goes_on() {
         incident["detail"].as_str().unwrap().contains("M_FORBIDDEN"),
         "{incident}"
     );
+    assert!(incident.get("mended").is_none());
     asked.next().await;
     errands.send(Errand::Invited).await.unwrap();
     asked.next().await;
+    assert!(!world.health.rooms_are_whole());
 }
 
 #[tokio::test]
@@ -186,7 +189,7 @@ async fn an_unread_room_without_a_plan_is_bound_without_key_and_greeted() {
     let mut sends = mock(
         &world.homeserver,
         "PUT",
-        "/_matrix/client/v3/rooms/.*/send/m.room.message/hello",
+        "/_matrix/client/v3/rooms/.*/send/m.room.message/hello-.*lobby.*",
         vec![hello],
     )
     .await;
@@ -252,14 +255,36 @@ async fn a_known_room_is_read_from_its_mark() {
     );
 }
 
-#[tokio::test]
-async fn a_replaced_room_is_followed_when_the_invitation_comes_after_the_upgrade() {
-    const NEXT: &str = "!next:example.org";
-    let world = World::new().await;
-    let mut lobby = plan("lobby", Some(ROOM));
+const NEXT: &str = "!next:example.org";
+
+/// Syncs in which the lobby is replaced, and then the bot is in the next room.
+async fn upgrade(world: &World) {
+    let content = json!({ "body": "moved", "replacement_room": NEXT });
+    let tombstone = json!({
+        "type": "m.room.tombstone", "state_key": "", "sender": ANN, "event_id": "$t",
+        "origin_server_ts": NOW_MS, "content": content,
+    });
+    let timeline = json!({ "events": [tombstone], "limited": false, "prev_batch": "p" });
+    let upgraded = json!({ "join": { ROOM: { "timeline": timeline } } });
+    let entered = json!({ "join": { NEXT: { "state": { "events": room_state() } } } });
+    let syncs = [("s1", upgraded), ("s2", entered)]
+        .map(|(token, rooms)| ok(json!({ "next_batch": token, "rooms": rooms })));
+    let at = "/_matrix/client/v3/sync";
+    mock(&world.homeserver, "GET", at, syncs.into()).await;
+}
+
+/// The lobby as the register has it before the upgrade, or after.
+fn lobby(room: &str) -> Value {
+    let mut lobby = plan("lobby", Some(room));
     lobby["mark"] = json!({ "event_id": "$m", "read_up_to": "2027-01-15T08:00:00Z" });
-    let plans = plans(plan("space", None), vec![lobby]);
-    let mut asked = mock(&world.gateway, "GET", "/v1/rooms", vec![plans]).await;
+    lobby
+}
+
+#[tokio::test]
+async fn a_replaced_room_is_read_to_its_end_followed_and_left() {
+    let world = World::new().await;
+    let before = plans(plan("space", None), vec![lobby(ROOM)]);
+    let (mut asked, register) = changing(&world.gateway, "GET", "/v1/rooms", before).await;
     let broken = matrix_error(502, "M_UNKNOWN");
     let aliases = "/_matrix/client/v3/directory/room/.*";
     let _alias = mock(&world.homeserver, "GET", aliases, vec![broken]).await;
@@ -273,19 +298,13 @@ async fn a_replaced_room_is_followed_when_the_invitation_comes_after_the_upgrade
     let state = ok(room_state().into());
     let states = "/_matrix/client/v3/rooms/.*/state";
     let _state = mock(&world.homeserver, "GET", states, vec![state]).await;
+    let said = "/_matrix/client/v3/rooms/.*lobby.*/send/m.room.message/moved-.*lobby.*";
+    let sent = ok(json!({ "event_id": "$bye" }));
+    let mut said = mock(&world.homeserver, "PUT", said, vec![sent]).await;
+    let leave = "/_matrix/client/v3/rooms/.*lobby.*/leave";
+    let mut left = mock(&world.homeserver, "POST", leave, vec![ok(json!({}))]).await;
 
-    let content = json!({ "body": "moved", "replacement_room": NEXT });
-    let tombstone = json!({
-        "type": "m.room.tombstone", "state_key": "", "sender": super::world::ANN, "event_id": "$t",
-        "origin_server_ts": super::world::NOW_MS, "content": content,
-    });
-    let timeline = json!({ "events": [tombstone], "limited": false, "prev_batch": "p" });
-    let upgraded = json!({ "join": { ROOM: { "timeline": timeline } } });
-    let entered = json!({ "join": { NEXT: { "state": { "events": room_state() } } } });
-    let syncs = [("s1", upgraded), ("s2", entered)]
-        .map(|(token, rooms)| ok(json!({ "next_batch": token, "rooms": rooms })));
-    let at = "/_matrix/client/v3/sync";
-    let _syncs = mock(&world.homeserver, "GET", at, syncs.into()).await;
+    upgrade(&world).await;
     let client = world.context.client.clone();
     client.sync_once(SyncSettings::new()).await.unwrap();
     let (errands, mut marks) = keep(&world);
@@ -297,12 +316,19 @@ async fn a_replaced_room_is_followed_when_the_invitation_comes_after_the_upgrade
     assert_eq!(joins.left(), 0, "a refusal is not repeated at once");
     assert_eq!(incidents.left(), 0, "an invitation may still come");
 
-    // The invitation was accepted. Reading the new room waits until it is bound as what it replaces.
+    // The invitation was accepted. The old room is read to its end before anything is bound.
     client.sync_once(SyncSettings::new()).await.unwrap();
-    errands
-        .send(Errand::Unread(NEXT.try_into().unwrap()))
-        .await
-        .unwrap();
+    let next = NEXT.try_into().unwrap();
+    errands.send(Errand::Unread(next)).await.unwrap();
+    let order = marks.recv().await.unwrap();
+    assert_eq!((order.room.as_str(), &*order.mark.event_id), (ROOM, "$m"));
+    let finish = order.finish.expect("only to its end");
+    for _ in 0..2 {
+        asked.next().await;
+        errands.send(Errand::Invited).await.unwrap();
+    }
+    assert_eq!(binds.left(), 0, "the old room is still being read");
+    drop(finish);
     let bind = binds.body().await;
     assert_eq!(
         (&bind["key"], &bind["replaces"]),
@@ -312,6 +338,96 @@ async fn a_replaced_room_is_followed_when_the_invitation_comes_after_the_upgrade
         marks.try_recv().is_err(),
         "the register has to say so first"
     );
+
+    *register.lock().unwrap() = plans(plan("space", None), vec![lobby(NEXT)]);
+    // An event in the old room asks to read it, which binds nothing.
+    let old = ROOM.try_into().unwrap();
+    errands.send(Errand::Unread(old)).await.unwrap();
+    assert!(said.body().await["body"].as_str().unwrap().contains(NEXT));
+    left.next().await;
+    let bound: Vec<_> = std::iter::from_fn(|| marks.try_recv().ok()).collect();
+    assert!(bound.iter().all(|m| m.room == NEXT), "{bound:?}");
+    assert!(binds.seen().iter().all(|b| b.url.path().contains("next")));
+}
+
+#[tokio::test]
+async fn an_incident_about_a_room_is_over_when_the_room_is_whole() {
+    let world = World::new().await;
+    let mut rooms = json!({
+        "tenant": "acme", "space": plan("space", Some(ROOM)), "rooms": [], "others": [], "hosts": [],
+        "incidents": [
+            { "rule": "room.not_mended", "subject": ROOM },
+            { "rule": "room.not_mended", "subject": "#gone:example.org" },
+            { "rule": "room.mark_refused", "subject": ROOM },
+        ]
+    });
+    rooms["space"]["members"] = json!([]);
+    let _rooms = mock(&world.gateway, "GET", "/v1/rooms", vec![ok(rooms)]).await;
+    let aliases = "/_matrix/client/v3/directory/room/.*";
+    let found = ok(json!({ "room_id": ROOM, "servers": [] }));
+    let _alias = mock(&world.homeserver, "GET", aliases, vec![found]).await;
+    let states = "/_matrix/client/v3/rooms/.*/state";
+    let _state = mock(
+        &world.homeserver,
+        "GET",
+        states,
+        vec![ok(room_state().into())],
+    )
+    .await;
+    let set = ok(json!({ "event_id": "$s" }));
+    let states = "/_matrix/client/v3/rooms/.*/state/.*";
+    let _sets = mock(&world.homeserver, "PUT", states, vec![set]).await;
+    let accepted = ResponseTemplate::new(204);
+    let mut told = mock(&world.gateway, "POST", "/v1/incidents", vec![accepted]).await;
+    let _keeper = keep(&world);
+    for subject in [ROOM, "#gone:example.org"] {
+        let report = told.body().await;
+        assert_eq!(
+            (&report["rule"], &report["subject"], &report["mended"]),
+            (&json!("room.not_mended"), &json!(subject), &json!(true))
+        );
+    }
+    assert!(world.health.rooms_are_whole());
+}
+
+#[tokio::test]
+async fn a_room_that_a_stranger_gave_a_name_of_the_plan_is_left_and_told() {
+    let world = World::new().await;
+    let plans = plans(plan("space", None), vec![]);
+    let _rooms = mock(&world.gateway, "GET", "/v1/rooms", vec![plans]).await;
+    let aliases = "/_matrix/client/v3/directory/room/.*";
+    let found = ok(json!({ "room_id": "!eve:example.org", "servers": [] }));
+    let _alias = mock(&world.homeserver, "GET", aliases, vec![found]).await;
+    let joined = ok(json!({ "room_id": "!eve:example.org" }));
+    let join = "/_matrix/client/v3/rooms/.*/join";
+    let mut joins = mock(&world.homeserver, "POST", join, vec![joined]).await;
+    let mut state = room_state();
+    state[0]["sender"] = "@eve:example.org".into();
+    let states = "/_matrix/client/v3/rooms/.*/state";
+    let _state = mock(&world.homeserver, "GET", states, vec![ok(state.into())]).await;
+    let leave = "/_matrix/client/v3/rooms/.*/leave";
+    let mut left = mock(&world.homeserver, "POST", leave, vec![ok(json!({}))]).await;
+    let accepted = ResponseTemplate::new(204);
+    let mut binds = mock(
+        &world.gateway,
+        "PUT",
+        "/v1/rooms/.*",
+        vec![accepted.clone()],
+    )
+    .await;
+    let mut told = mock(&world.gateway, "POST", "/v1/incidents", vec![accepted]).await;
+    let _keeper = keep(&world);
+    joins.next().await;
+    left.next().await;
+    let incident = told.body().await;
+    assert!(
+        incident["detail"]
+            .as_str()
+            .unwrap()
+            .contains("@eve:example.org made"),
+        "{incident}"
+    );
+    assert_eq!(binds.left(), 0);
 }
 
 /// A sync that tells of an invitation; `by` is who invites, once the homeserver says it.

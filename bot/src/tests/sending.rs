@@ -1,3 +1,6 @@
+use std::collections::VecDeque;
+use std::time::Duration;
+
 use fleet_protocol::outbox::{
     Attempt, Attention, Message, OutboxRow, Post, Relation, Settlement, Target,
 };
@@ -6,14 +9,16 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use uuid::Uuid;
-use wiremock::ResponseTemplate;
+use wiremock::matchers::{method, path_regex};
+use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
 use super::world::{
     ANN, DEVICE, NOW_MS, OWN, ROOM, Received, World, matrix_error, message, mock, ok,
 };
 use crate::BotError;
+use crate::lease::Lease;
 use crate::pace::Pace;
-use crate::sender::Sender;
+use crate::sender::{AHEAD, Sender, fill, next};
 use crate::settle::Settler;
 
 const SEND: &str = "/_matrix/client/v3/rooms/.*/send/m.room.message/.*";
@@ -121,34 +126,153 @@ async fn a_limit_is_obeyed_and_the_row_sent_after_it() {
     assert_eq!(first.url.path(), second.url.path(), "the same transaction");
 }
 
-#[tokio::test]
-async fn what_is_needed_goes_first_while_the_account_is_limited() {
-    let world = World::new().await;
-    let limited = ResponseTemplate::new(429).set_body_json(
-        json!({ "errcode": "M_LIMIT_EXCEEDED", "error": "slow", "retry_after_ms": 100 }),
-    );
-    let mut puts = sends(&world, vec![limited, ok(json!({ "event_id": "$e" }))]).await;
-    let (settler, _settled) = Settler::new();
-    let pace = Pace::open();
-    pace.close(std::time::Duration::from_millis(200));
-    let sender = Sender::new(world.context.clone(), ROOM.to_owned(), pace, settler);
-    let (queue, inbox) = mpsc::channel(4);
+#[test]
+fn what_is_needed_goes_first_while_the_account_is_limited() {
     let mut decision = row(3, "decided");
     if let Post::Message(message) = &mut decision.post {
         message.attention = Attention::Loud;
     }
-    for row in [row(1, "chatter"), row(2, "chatter"), decision] {
-        queue.send(row).await.unwrap();
+    let rows = [row(1, "chatter"), row(2, "chatter"), decision];
+    for (is_limited, expected) in [(true, [3, 1, 2]), (false, [1, 2, 3])] {
+        let mut queue: VecDeque<_> = rows.clone().into();
+        let order = std::iter::from_fn(|| next(&mut queue, is_limited));
+        let order: Vec<_> = order.map(|row| row.id.as_u128()).collect();
+        assert_eq!(order, expected);
     }
+}
+
+#[test]
+fn what_waits_is_bounded_while_the_account_is_limited() {
+    let (queue, mut inbox) = mpsc::channel(2 * AHEAD);
+    for n in 0..2 * AHEAD as u128 {
+        queue.try_send(row(n, "chatter")).unwrap();
+    }
+    let mut ahead = VecDeque::new();
+    fill(&mut ahead, &mut inbox);
+    assert_eq!((ahead.len(), inbox.len()), (AHEAD, AHEAD));
+    next(&mut ahead, true);
+    fill(&mut ahead, &mut inbox);
+    assert_eq!((ahead.len(), inbox.len()), (AHEAD, AHEAD - 1));
+}
+
+/// Notes whether the lease is live when a row is sent.
+struct Witness {
+    lease: Lease,
+    told: mpsc::UnboundedSender<bool>,
+}
+
+impl Respond for Witness {
+    fn respond(&self, _: &Request) -> ResponseTemplate {
+        self.told.send(self.lease.is_live()).ok();
+        ok(json!({ "event_id": "$1" }))
+    }
+}
+
+#[tokio::test]
+async fn a_limit_that_outlasts_the_lease_ends_in_no_send_without_it() {
+    let mut world = World::new().await;
+    let gateway = MockServer::start().await;
+    let grant = |seconds: u32| {
+        ok(json!({
+            "lease": { "account": OWN, "epoch": 3 }, "expires_at": "2100-01-01T00:00:00Z", "expires_in": seconds
+        }))
+    };
+    // The first term is over before the limit is, and the renewal comes after it.
+    let renewed = grant(600).set_delay(Duration::from_millis(1_500));
+    let steps = vec![grant(1), renewed];
+    let _asked = mock(&gateway, "POST", "/v1/bot/lease", steps).await;
+    let typed = fleet_client::Gateway::new(gateway.uri().parse().unwrap(), "token")
+        .unwrap()
+        .without_retry();
+    let stop = world.context.crew.stop.clone();
+    let lease = Lease::acquire(&typed, OWN.parse().unwrap(), Uuid::from_u128(1), &stop).await;
+    world.context.lease = lease.unwrap().unwrap();
+    let lease = world.context.lease.clone();
+    let (told, mut witnessed) = mpsc::unbounded_channel();
+    let witness = Witness {
+        lease: lease.clone(),
+        told,
+    };
+    Mock::given(method("PUT"))
+        .and(path_regex(SEND))
+        .respond_with(witness)
+        .mount(&world.homeserver)
+        .await;
+    let pace = Pace::open();
+    pace.close(Duration::from_millis(1_200));
+    let (settler, _settled) = Settler::new();
+    let sender = Sender::new(world.context.clone(), ROOM.to_owned(), pace, settler);
+    let (queue, inbox) = mpsc::channel(1);
+    queue.send(row(1, "one")).await.unwrap();
     drop(queue);
+    world.context.crew.spawn("lease", lease.keep(typed, stop));
     sender.run(inbox).await.unwrap();
-    assert!(
-        puts.next()
-            .await
-            .url
-            .path()
-            .ends_with(&Uuid::from_u128(3).simple().to_string())
+    assert_eq!(witnessed.recv().await, Some(true));
+}
+
+/// Sends a row that was tried by another device, and stops the bot while it is looked for.
+#[tokio::test]
+async fn a_bot_that_stops_while_it_looks_for_a_row_does_not_send_it() {
+    let world = World::new().await;
+    let broken = vec![matrix_error(502, "M_UNKNOWN")];
+    let messages = "/_matrix/client/v3/rooms/.*/messages";
+    let mut pages = mock(&world.homeserver, "GET", messages, broken).await;
+    let noted = vec![ResponseTemplate::new(204)];
+    let _noted = mock(&world.gateway, "POST", "/v1/outbox/attempts", noted).await;
+    let mut puts = sends(&world, vec![ok(json!({ "event_id": "$again" }))]).await;
+    let mut row = row(1, "one");
+    row.attempt = Some(tried_elsewhere()[0].clone());
+    let (settler, mut settled) = Settler::new();
+    let sender = Sender::new(
+        world.context.clone(),
+        ROOM.to_owned(),
+        Pace::open(),
+        settler,
     );
+    let (queue, inbox) = mpsc::channel(1);
+    queue.send(row).await.unwrap();
+    let stop = async {
+        pages.next().await;
+        world.context.crew.stop.cancel();
+    };
+    let (ended, ()) = tokio::join!(sender.run(inbox), stop);
+    ended.unwrap();
+    assert!(settled.recv().await.is_none(), "it is not settled");
+    assert_eq!(puts.left(), 0);
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_looked_for_is_left_to_a_person_and_not_sent_again() {
+    let busy = (0..120).map(|n| vec![message(&format!("${n}"), "talk", 3)]);
+    let pages = World::pages(busy.collect());
+    let denied = vec![matrix_error(403, "M_FORBIDDEN")];
+    for (history, joined, is_parked) in [
+        (pages, json!([ROOM]), false),
+        (denied.clone(), json!([ROOM]), false),
+        (denied, json!([]), true),
+    ] {
+        let world = World::new().await;
+        let messages = "/_matrix/client/v3/rooms/.*/messages";
+        let _pages = mock(&world.homeserver, "GET", messages, history).await;
+        let rooms = vec![ok(json!({ "joined_rooms": joined }))];
+        let path = "/_matrix/client/v3/joined_rooms";
+        let _rooms = mock(&world.homeserver, "GET", path, rooms).await;
+        let mut puts = sends(&world, vec![ok(json!({ "event_id": "$again" }))]).await;
+        let mut row = row(1, "one");
+        row.attempt = Some(tried_elsewhere()[0].clone());
+        let settled = send(&world, vec![row]).await.unwrap();
+        match &settled[0] {
+            Settlement::Parked { .. } => assert!(is_parked),
+            Settlement::Dead { reason } => {
+                assert!(
+                    !is_parked && reason.contains("look whether it is there"),
+                    "{reason}"
+                );
+            }
+            Settlement::Sent { .. } => panic!("{settled:?}"),
+        }
+        assert_eq!(puts.left(), 0);
+    }
 }
 
 #[tokio::test]

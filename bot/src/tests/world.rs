@@ -1,7 +1,7 @@
 //! A homeserver and a gateway of mocks, and a bot that is logged in and in one room.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fleet_client::Gateway;
@@ -23,6 +23,7 @@ use crate::context::Context;
 use crate::crew::Crew;
 use crate::health::Health;
 use crate::lease::Lease;
+use crate::reports::{self, Reports};
 
 pub(super) const ROOM: &str = "!lobby:example.org";
 pub(super) const OWN: &str = "@fleet:example.org";
@@ -31,7 +32,7 @@ pub(super) const DEVICE: &str = "DEVICE";
 pub(super) const NOW_MS: i64 = 1_800_000_000_000;
 
 /// Longest wait for something that must happen.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(super) struct World {
     pub(super) homeserver: MockServer,
@@ -79,7 +80,12 @@ impl Received {
 
     /// How many came that nobody has taken.
     pub(super) fn left(&mut self) -> usize {
-        std::iter::from_fn(|| self.0.try_recv().ok()).count()
+        self.seen().len()
+    }
+
+    /// Those that came and that nobody has taken.
+    pub(super) fn seen(&mut self) -> Vec<Request> {
+        std::iter::from_fn(|| self.0.try_recv().ok()).collect()
     }
 }
 
@@ -102,6 +108,40 @@ pub(super) async fn mock(
         .mount(server)
         .await;
     Received(requests)
+}
+
+/// Answers with what a test may change meanwhile; tells of each request.
+struct Changing {
+    answer: Arc<Mutex<ResponseTemplate>>,
+    told: mpsc::UnboundedSender<Request>,
+}
+
+impl Respond for Changing {
+    fn respond(&self, request: &Request) -> ResponseTemplate {
+        self.told.send(request.clone()).ok();
+        self.answer.lock().unwrap().clone()
+    }
+}
+
+/// Mocks an endpoint whose answer a test may change.
+pub(super) async fn changing(
+    server: &MockServer,
+    verb: &str,
+    at: &str,
+    first: ResponseTemplate,
+) -> (Received, Arc<Mutex<ResponseTemplate>>) {
+    let (told, requests) = mpsc::unbounded_channel();
+    let answer = Arc::new(Mutex::new(first));
+    let responder = Changing {
+        answer: Arc::clone(&answer),
+        told,
+    };
+    Mock::given(method(verb))
+        .and(path_regex(format!("^{at}$")))
+        .respond_with(responder)
+        .mount(server)
+        .await;
+    (Received(requests), answer)
 }
 
 pub(super) fn ok(body: Value) -> ResponseTemplate {
@@ -175,9 +215,14 @@ impl World {
             counters: health.counters(),
             crew,
             keys: keys_came,
+            synced: Arc::new(watch::channel(None).0),
+            reports: Reports::default(),
             fitful: Arc::new(AtomicBool::new(false)),
             reconcile_every: Duration::from_millis(50),
         };
+        context
+            .crew
+            .spawn("reporter", reports::run(context.clone()));
         Self {
             homeserver,
             gateway,
@@ -197,8 +242,19 @@ impl World {
 
     /// Serves the room's history: pages, newest first, by their tokens `None`, `"1"`, `"2"` and so on.
     pub(super) async fn history(&self, pages: Vec<Vec<Value>>) -> Received {
+        mock(
+            &self.homeserver,
+            "GET",
+            "/_matrix/client/v3/rooms/.*/messages",
+            Self::pages(pages),
+        )
+        .await
+    }
+
+    /// The answers of such a history.
+    pub(super) fn pages(pages: Vec<Vec<Value>>) -> Vec<ResponseTemplate> {
         let last = pages.len() - 1;
-        let steps = pages
+        pages
             .into_iter()
             .enumerate()
             .map(|(n, chunk)| {
@@ -208,14 +264,7 @@ impl World {
                 }
                 ok(page)
             })
-            .collect();
-        mock(
-            &self.homeserver,
-            "GET",
-            "/_matrix/client/v3/rooms/.*/messages",
-            steps,
-        )
-        .await
+            .collect()
     }
 }
 

@@ -46,8 +46,14 @@ pub(crate) fn bot(settings: &Settings) -> Result<fleet_bot::Settings, CliError> 
         store: bot.store.clone(),
         gateway_url: settings.gateway.url.clone(),
         gateway_token: token.expose().into(),
-        instance: system::id(),
+        holder: system::id(),
         listen: bot.listen,
+        metrics_token: SecretText::of(
+            "bot.metrics_token",
+            bot.metrics_token.as_ref(),
+            bot.metrics_token_file.as_deref(),
+        )?
+        .map(|token| Secret::new(token.expose())),
         reconcile_every: Duration::from_secs(bot.reconcile_every.into()),
     })
 }

@@ -176,6 +176,10 @@ pub struct Bot {
     pub token_file: Option<PathBuf>,
     /// Address and port of its `/live`, `/ready` and `/metrics`; none: not served.
     pub listen: Option<SocketAddr>,
+    /// Token with which its `/metrics` are read (secret); without one nobody may.
+    pub metrics_token: Option<SecretText>,
+    /// File with that token.
+    pub metrics_token_file: Option<PathBuf>,
     /// Name of its device, as people see it in their client.
     pub device_name: String,
     /// Seconds between two checks of each active room against its mark.
@@ -249,6 +253,8 @@ impl Default for Bot {
             token: None,
             token_file: None,
             listen: None,
+            metrics_token: None,
+            metrics_token_file: None,
             device_name: "Mosaic Fleet".into(),
             reconcile_every: 5,
         }

@@ -250,17 +250,12 @@ pub(crate) async fn incidents(
     }
     let mut tx = db::begin(&app.core.pool, &caller.tenant).await?;
     bot_lease::check(&mut tx, &caller.tenant, &asked.lease).await?;
-    let raised = incident::Raised {
-        rule: asked.rule.as_str(),
-        subject: &asked.subject,
-        detail: &asked.detail,
-    };
-    incident::open(
+    incident::report(
         &mut tx,
         &caller.tenant,
         app.core.ids.as_ref(),
         app.core.clock.now(),
-        &raised,
+        &asked,
     )
     .await?;
     tx.commit().await?;

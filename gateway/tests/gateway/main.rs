@@ -9,9 +9,11 @@
 
 mod api;
 mod follow;
+mod incidents;
 mod outbox;
 mod quiet;
 mod register;
+mod rooms;
 mod stage;
 mod stop;
 mod submit;

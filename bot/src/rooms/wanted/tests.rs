@@ -1,3 +1,5 @@
+use fleet_protocol::api::RoomMember;
+
 use super::*;
 
 const OWN: &str = "@fleet:example.org";
@@ -11,11 +13,13 @@ fn plan() -> RoomPlan {
         room_id: None,
         mark: None,
         pinned: Vec::new(),
+        members: members(),
+        revoked: Vec::new(),
     }
 }
 
 fn members() -> Vec<RoomMember> {
-    [("@ann:example.org", 100), ("@bob:example.org", 50)]
+    [("@ann:example.org", 90), ("@bob:example.org", 50)]
         .map(|(user, power_level)| RoomMember {
             user: user.parse().unwrap(),
             power_level,
@@ -34,11 +38,10 @@ fn state(kind: &str, key: &str, sender: &str, content: Value) -> State {
     }
 }
 
-fn around<'a>(tenant: &'a Name, members: &'a [RoomMember]) -> Around<'a> {
+fn around(tenant: &Name) -> Around<'_> {
     Around {
         tenant,
         server: "example.org",
-        members,
         space: Some("!space"),
         children: &[],
     }
@@ -46,7 +49,7 @@ fn around<'a>(tenant: &'a Name, members: &'a [RoomMember]) -> Around<'a> {
 
 /// A room as the homeserver makes it from [`creation`], after the power levels were mended.
 fn whole(version: &str) -> Vec<State> {
-    let mut levels = json!({ "users": { "@ann:example.org": 100, "@bob:example.org": 50 } });
+    let mut levels = json!({ "users": { "@ann:example.org": 90, "@bob:example.org": 50 } });
     if version != "12" {
         levels["users"][OWN] = 100.into();
     }
@@ -90,18 +93,15 @@ fn whole(version: &str) -> Vec<State> {
 
 #[test]
 fn a_whole_room_needs_nothing() {
-    let (tenant, members) = ("acme".parse().unwrap(), members());
+    let tenant = "acme".parse().unwrap();
     for version in ["11", "12"] {
-        assert_eq!(
-            missing(&plan(), &around(&tenant, &members), &whole(version), OWN),
-            []
-        );
+        assert_eq!(missing(&plan(), &around(&tenant), &whole(version), OWN), []);
     }
 }
 
 #[test]
 fn an_empty_room_of_somebody_else_gets_everything() {
-    let (tenant, members) = ("acme".parse().unwrap(), members());
+    let tenant = "acme".parse().unwrap();
     let bare = [
         state(
             "m.room.create",
@@ -116,7 +116,7 @@ fn an_empty_room_of_somebody_else_gets_everything() {
             json!({ "users": { OWN: 100 } }),
         ),
     ];
-    let steps = missing(&plan(), &around(&tenant, &members), &bare, OWN);
+    let steps = missing(&plan(), &around(&tenant), &bare, OWN);
     let set: Vec<_> = steps
         .iter()
         .filter_map(|s| {
@@ -165,23 +165,74 @@ fn who_left_by_own_will_or_was_banned_is_let_be() {
 }
 
 #[test]
-fn a_lowered_grant_lowers_the_power() {
-    let now = json!({ "users": { "@ann:example.org": 100, "@eve:example.org": 70 }, "ban": 50 });
-    let members = [RoomMember {
-        user: "@ann:example.org".parse().unwrap(),
-        power_level: 50,
-    }];
-    let mended = mended_levels(&now, &[], &members, OWN).unwrap();
+fn who_lost_the_last_grant_loses_power_and_leaves() {
+    let tenant = "acme".parse().unwrap();
+    let mut plan = plan();
+    plan.members.remove(0);
+    plan.revoked = ["@ann:example.org", OWN, "@gone:example.org"]
+        .map(|user| user.parse().unwrap())
+        .into();
+    let mut room = whole("11");
+    let steps = missing(&plan, &around(&tenant), &room, OWN);
+    let users = json!({ OWN: 100, "@bob:example.org": 50 });
     assert_eq!(
-        mended,
-        json!({ "users": { "@ann:example.org": 50, "@eve:example.org": 70 }, "ban": 50 })
+        steps,
+        [
+            set("m.room.power_levels", json!({ "users": users })),
+            Step::Remove("@ann:example.org".to_owned())
+        ]
     );
+    // Nobody but the other may lower who has as much power as the bot.
+    room[4].content["users"]["@ann:example.org"] = 100.into();
+    let steps = missing(&plan, &around(&tenant), &room, OWN);
+    assert_eq!(steps, [Step::Beyond("@ann:example.org".to_owned())]);
+}
+
+#[test]
+fn a_room_that_was_opened_is_made_private_again() {
+    let tenant = "acme".parse().unwrap();
+    let table = [
+        ("m.room.join_rules", "join_rule", "public", Some("invite")),
+        ("m.room.join_rules", "join_rule", "knock", Some("invite")),
+        ("m.room.join_rules", "join_rule", "invite", None),
+        (
+            "m.room.history_visibility",
+            "history_visibility",
+            "world_readable",
+            Some("shared"),
+        ),
+        (
+            "m.room.history_visibility",
+            "history_visibility",
+            "joined",
+            None,
+        ),
+        (
+            "m.room.guest_access",
+            "guest_access",
+            "can_join",
+            Some("forbidden"),
+        ),
+    ];
+    for (kind, field, now, wanted) in table {
+        let mut room = whole("11");
+        room.push(state(kind, "", "@ann:example.org", json!({ field: now })));
+        let expected: Vec<_> = wanted
+            .map(|wanted| set(kind, json!({ field: wanted })))
+            .into_iter()
+            .collect();
+        assert_eq!(
+            missing(&plan(), &around(&tenant), &room, OWN),
+            expected,
+            "{kind} {now}"
+        );
+    }
 }
 
 #[test]
 fn rooms_are_private_and_not_federated() {
-    let (tenant, members) = ("acme".parse().unwrap(), members());
-    let request = creation(&plan(), &around(&tenant, &members), true).unwrap();
+    let tenant = "acme".parse().unwrap();
+    let request = creation(&plan(), &around(&tenant), true).unwrap();
     let content: Value = request
         .creation_content
         .unwrap()
