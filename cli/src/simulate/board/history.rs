@@ -304,25 +304,47 @@ impl Play<'_> {
         self.submit(n).await
     }
 
+    /// Hands in the first `n` events one by one, or only moves the mark. What is due is done behind each,
+    /// as the mark may let a vote end.
     async fn submit(&mut self, n: usize) -> Result<(), CliError> {
         let batch: Vec<(Waiting, Said)> = self.waiting.drain(..n).collect();
-        let events: Vec<Waiting> = batch.iter().map(|(e, _)| e.clone()).collect();
-        let now = self.stage.now();
-        let read = match (self.waiting.first(), events.last()) {
-            (None, _) => now,
-            (Some(_), Some(last)) => last.at,
-            (Some(_), None) => self.stage.mark.1,
-        };
-        let last = events.last().map(|e| e.key.clone());
-        let last = last.unwrap_or_else(|| self.stage.key("$quiet"));
-        let mark = (last, read.max(self.stage.mark.1));
-        let answered = self.stage.submits(&events, mark, false).await?;
-        for ((event, said), answered) in batch.into_iter().zip(answered) {
+        if batch.is_empty() {
+            let read = if self.waiting.is_empty() {
+                self.stage.now()
+            } else {
+                self.stage.mark.1
+            };
+            let mark = (self.stage.key("$quiet"), read.max(self.stage.mark.1));
+            self.stage.submits(&[], mark, false).await?;
+            return self.due().await;
+        }
+        let last = batch.len() - 1;
+        for (index, (event, said)) in batch.into_iter().enumerate() {
+            let now = self.stage.now();
+            let read = if index == last && self.waiting.is_empty() {
+                now
+            } else {
+                event.at
+            };
+            let mark = (event.key.clone(), read.max(self.stage.mark.1));
+            let one = std::slice::from_ref(&event);
+            let answered = self.stage.submits(one, mark, false).await?;
             let expected = self.expect(&event, &said, now);
-            if expected != answered {
+            if answered != [expected] {
                 self.differs(format!("{said:?}: expected {expected:?}, was {answered:?}"));
             }
-            self.handed.push((event, answered));
+            self.handed.extend(answered.first().map(|a| (event, *a)));
+            self.due().await?;
+        }
+        Ok(())
+    }
+
+    /// Does what is due, on the stage and in the reference.
+    async fn due(&mut self) -> Result<(), CliError> {
+        self.stage.sweep().await?;
+        let (now, read) = (self.stage.now(), self.stage.mark.1);
+        for (_, _, reference) in &mut self.proposals {
+            reference.sweep(now, read);
         }
         Ok(())
     }
@@ -368,12 +390,8 @@ impl Play<'_> {
     }
 
     async fn pass(&mut self, millis: i64) -> Result<(), CliError> {
-        self.stage.pass(millis).await?;
-        let (now, read) = (self.stage.now(), self.stage.mark.1);
-        for (_, _, reference) in &mut self.proposals {
-            reference.sweep(now, read);
-        }
-        Ok(())
+        self.stage.pass(millis);
+        self.due().await
     }
 
     /// The room is read up to now, if nothing waits.
