@@ -283,6 +283,10 @@ fn a_reaction_may_be_a_ballot_whatever_its_skin_or_presentation() {
         };
         assert_eq!(envelope(&reaction(key)).body, expected, "{key}");
     }
+    for key in ["🗳", "🗳\u{fe0f}"] {
+        let target = "$card".into();
+        assert_eq!(envelope(&reaction(key)).body, Body::Ask { target }, "{key}");
+    }
 }
 
 #[test]

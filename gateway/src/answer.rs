@@ -30,12 +30,13 @@ pub(crate) fn to(
         ),
         // What a redaction does is acknowledged beside what it redacted.
         Body::Redaction { .. } if ended.reply.is_some() => return None,
-        Body::Ballot {
+        Body::Ask { target }
+        | Body::Ballot {
             target,
             via: BallotInput::Reaction,
             ..
         } => (
-            // Nobody can see a reply to a reaction: it stands in the thread of the card.
+            // Nobody can see a reply to a reaction: it stands in the thread of the message.
             Post::Message(message(receipt, reader)?),
             Relation::Thread {
                 root: Target::Event(target.clone()),

@@ -18,6 +18,7 @@ pub(crate) fn verb(body: &Body) -> Option<&'static str> {
     match body {
         Body::Line { request, .. } | Body::Event { request, .. } => Some(request.name()),
         Body::Ballot { .. } => Some("board.vote"),
+        Body::Ask { .. } => Some("board.propose"),
         _ => None,
     }
 }
@@ -92,6 +93,18 @@ pub(crate) async fn body(
             }
             run::settle(tx, job, core.ids.as_ref(), async |exec| {
                 board::ballot(exec, proposal, *verdict, reason.as_deref(), *via).await
+            })
+            .await
+        }
+        Body::Ask { target } => {
+            let Some(incident) = board::alert_of(tx, job, target).await? else {
+                return Ok(Ended::skipped());
+            };
+            if let Err(problem) = allowed("board.propose", true, true) {
+                return Ok(Ended::refused(problem, job.admission));
+            }
+            run::settle(tx, job, core.ids.as_ref(), async |exec| {
+                board::ask(exec, incident).await.map(Some)
             })
             .await
         }

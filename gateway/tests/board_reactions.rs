@@ -384,3 +384,53 @@ async fn a_ballot_sent_in_time_counts_though_it_arrives_late() {
     let p = closed(&desk, "p1").await;
     assert_eq!((p.state.as_str(), p.tally.approve), ("approved", 2));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_tap_on_an_alert_asks_the_board_once() {
+    let desk = board().await;
+    let limit = json!({ "provider": "claude", "limit": 1_000, "unit": "tokens", "every": "7d" });
+    desk.ok("ana", "budget.set", limit).await;
+    let paid = json!({ "provider": "claude", "projected_tokens": 990 });
+    let task = desk.add("Paid work", paid).await;
+    desk.claim("ana", Some(&task)).await;
+    desk.ok(
+        "ana",
+        "spend.report",
+        json!({ "task": task, "input_tokens": 990 }),
+    )
+    .await;
+    sqlx::query("UPDATE fleet.outbox o SET state = 'sent', event_id = '$alert', settled_at = now() FROM fleet.incidents i WHERE i.message = o.id")
+        .execute(&mut desk.register_rows().await)
+        .await
+        .expect("an alert");
+    let mut hall = Hall::with(desk).await;
+    let ask = |target: &str| json!({ "ask": { "target": target } });
+    for (who, target, outcome) in [
+        ("mia", "$other", Outcome::Skipped),
+        ("vic", "$alert", Outcome::Refused),
+        ("mia", "$alert", Outcome::Done),
+        ("ben", "$alert", Outcome::Done),
+    ] {
+        assert_eq!(
+            hall.hears(who, ask(target)).await.0,
+            outcome,
+            "{who} {target}"
+        );
+    }
+    let p = show(&hall.desk, "p1").await;
+    let effect = p.effect_text.expect("an effect");
+    assert!(
+        effect.contains("claude") && effect.contains("1,500 tokens"),
+        "{effect}"
+    );
+    assert!(
+        p.text
+            .expect("a text")
+            .contains("990 of 1,000 tokens are spent")
+    );
+    let proposals: i64 = sqlx::query_scalar("SELECT count(*) FROM fleet.proposals")
+        .fetch_one(&mut hall.desk.register_rows().await)
+        .await
+        .expect("a count");
+    assert_eq!(proposals, 1);
+}

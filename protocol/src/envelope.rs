@@ -106,6 +106,11 @@ pub enum Body {
         /// How it was cast.
         via: BallotInput,
     },
+    /// A reaction that asks the board for authority if, and only if, it is on an alert that needs it.
+    Ask {
+        /// The event it is on.
+        target: String,
+    },
     /// A redaction of another event.
     Redaction {
         /// The redacted event.

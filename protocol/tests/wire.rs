@@ -63,6 +63,9 @@ fn bodies() -> Vec<Body> {
             reason: None,
             via: BallotInput::Reaction,
         },
+        Body::Ask {
+            target: "$alert".into(),
+        },
         Body::Redaction {
             target: "$e".into(),
         },

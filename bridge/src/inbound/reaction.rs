@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Incoming, Limits};
 
-/// A ballot, if the key is one of the emoji that stand for a verdict.
+/// A ballot or a question to the board, if the key is one of the emoji that stand for one.
 pub(super) fn read(incoming: &Incoming, limits: &Limits) -> Option<Body> {
     let relation = incoming.content.get("m.relates_to")?;
     let text = |key| relation.get(key).and_then(Value::as_str);
@@ -15,16 +15,23 @@ pub(super) fn read(incoming: &Incoming, limits: &Limits) -> Option<Body> {
     if let Some(seconds) = limits.lateness(incoming, limits.event_max_age) {
         return Some(Body::Refused(super::too_late(seconds)));
     }
-    Some(Body::Ballot {
-        target,
-        verdict,
-        reason: None,
-        via: BallotInput::Reaction,
+    Some(match verdict {
+        Some(verdict) => Body::Ballot {
+            target,
+            verdict,
+            reason: None,
+            via: BallotInput::Reaction,
+        },
+        None => Body::Ask { target },
     })
 }
 
-fn verdict(key: &str) -> Option<Verdict> {
-    // Presentation, skin tone, and the joined sign for man or woman do not change what is meant.
+/// The reaction on an alert that asks the board.
+const ASK: char = '🗳';
+
+/// The one emoji of a key. Presentation, skin tone, and the joined sign for man or woman do not change
+/// what is meant.
+fn bare(key: &str) -> Option<char> {
     let mut bare = key.chars().filter(|c| {
         !matches!(
             c,
@@ -33,9 +40,10 @@ fn verdict(key: &str) -> Option<Verdict> {
         )
     });
     let emoji = bare.next()?;
-    if bare.next().is_some() {
-        return None;
-    }
+    bare.next().is_none().then_some(emoji)
+}
+
+fn verdict(emoji: char) -> Option<Verdict> {
     match emoji {
         '✅' | '👍' => Some(Verdict::Approve),
         '❌' | '👎' => Some(Verdict::Reject),

@@ -15,6 +15,7 @@ use super::{Exec, Stop, Subject, member};
 use crate::db::time;
 
 mod amend;
+mod authority;
 mod card;
 mod cast;
 mod chain;
@@ -30,6 +31,7 @@ mod seats;
 mod standing;
 
 pub(crate) use amend::amend;
+pub(crate) use authority::{alert_of, ask};
 pub(crate) use deadline::due;
 pub(crate) use event::{ballot, card_of, may_tell, redact, redacted};
 pub(crate) use library::personas;

@@ -3,7 +3,7 @@
 use fleet_policy::alert::{Action, Level, act, level};
 use fleet_protocol::Document;
 use fleet_protocol::document::{bold, code, text};
-use fleet_protocol::outbox::{Attention, Message};
+use fleet_protocol::outbox::{Attention, Message, Post, Relation, Target};
 use fleet_protocol::scalar::UserId;
 use uuid::Uuid;
 
@@ -14,6 +14,8 @@ use fleet_protocol::document::number;
 
 /// The rule under which the incident stands.
 const RULE: &str = "budget.threshold";
+/// One tap opens the proposal.
+const ASK: &str = " To ask the board for half as much again, tap 🗳.";
 const ROOM: Room = Room::Key("budget");
 
 /// An open alert.
@@ -79,7 +81,13 @@ async fn raise(
         mentions: operators(exec).await?,
         ..said
     };
-    let message = exec.say(ROOM, said, None, Some((Subject::Incident, incident)));
+    let about = Some((Subject::Incident, incident));
+    let message = exec.say(ROOM, said, None, about);
+    let on = Some(Relation::Annotates(Target::Row(message)));
+    let tap = Post::Reaction {
+        key: "🗳".to_owned(),
+    };
+    exec.post(ROOM, tap, on, about);
     sqlx::query!(
         "INSERT INTO fleet.incidents (tenant_id, id, rule, subject, detail, opened_at, message) VALUES ($1, $2, $3, $4, $5, $6, $7)",
         exec.tenant.as_str(),
@@ -203,10 +211,11 @@ fn said(exec: &Exec<'_>, series: &Series, found: &Found, level: Level) -> Messag
                 series.alert_at
             )),
             code("!budget status"),
+            text(ASK),
         ]),
-        Level::Limit => document.paragraph([text(
-            "The limit is reached: no new work is admitted before the reset or a higher limit.",
-        )]),
+        Level::Limit => document.paragraph([text(format!(
+            "The limit is reached: no new work is admitted before the reset or a higher limit.{ASK}"
+        ))]),
     };
     let view = series.view(found);
     let twin =
