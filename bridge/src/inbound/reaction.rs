@@ -10,7 +10,12 @@ use super::{Incoming, Limits};
 pub(super) fn read(incoming: &Incoming, limits: &Limits) -> Option<Body> {
     let relation = incoming.content.get("m.relates_to")?;
     let text = |key| relation.get(key).and_then(Value::as_str);
-    let verdict = verdict(text("key").filter(|_| text("rel_type") == Some("m.annotation"))?)?;
+    let key = text("key").filter(|_| text("rel_type") == Some("m.annotation"))?;
+    let emoji = bare(key)?;
+    let verdict = verdict(emoji);
+    if verdict.is_none() && emoji != ASK {
+        return None;
+    }
     let target = super::event_id(relation.get("event_id"))?;
     if let Some(seconds) = limits.lateness(incoming, limits.event_max_age) {
         return Some(Body::Refused(super::too_late(seconds)));
