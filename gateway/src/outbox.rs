@@ -249,8 +249,8 @@ fn resolved(relation: Relation, event: Option<String>) -> Relation {
 
 /// Every row that can be sent now, oldest first. Withheld: rows of rooms that are not made yet,
 /// and rows that relate to a row that is not in the room yet. What replies to a row that never
-/// came into the room stands by itself. Also withheld: an edit within a second of the one before of the
-/// same message, so that many changes at once are one edit.
+/// came into the room stands by itself. Also withheld: an edit while the one before of the same message
+/// is on its way, and within a second of it, so that many changes at once are one edit.
 pub(crate) async fn sendable(
     tx: &mut PgConnection,
     tenant: &Name,
@@ -267,7 +267,7 @@ pub(crate) async fn sendable(
                  AND (o.target_row IS NULL OR t.event_id IS NOT NULL OR t.state IN ('dead', 'superseded'))
                  AND NOT (o.post ? 'edit' AND o.first_attempt_at IS NULL AND EXISTS (
                      SELECT FROM fleet.outbox e WHERE e.tenant_id = $1 AND e.target_row = o.target_row AND e.post ? 'edit'
-                         AND e.first_attempt_at > $4::timestamptz - interval '1 second'))
+                         AND (e.first_attempt_at > $4::timestamptz - interval '1 second' OR e.state = 'pending' AND e.first_attempt_at IS NOT NULL)))
                ORDER BY o.seq LIMIT $3) o
            LEFT JOIN fleet.outbox t ON t.tenant_id = $1 AND t.id = o.target_row
            WHERE r.tenant_id = $1 AND r.room_id IS NOT NULL
