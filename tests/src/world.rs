@@ -20,6 +20,7 @@ use std::time::Duration;
 use fleet_agent::matrix::{Follow, Matrix, RoomEvent, reply, text};
 use fleet_homeserver::child::ChildSpec;
 use fleet_local::stack::{ServiceSpec, Stack};
+use fleet_protocol::event::TWIN;
 use url::Url;
 
 use crate::fault::FaultProxy;
@@ -292,7 +293,8 @@ impl World {
         .await
     }
 
-    /// Every answer that stands in the lobby to an event.
+    /// Every answer that stands in the lobby to an event: what the register said, not the bot's own
+    /// word that it waits for the register.
     ///
     /// # Errors
     /// The homeserver's.
@@ -300,7 +302,7 @@ impl World {
         let history = self.operator.history(&self.lobby, 5_000).await?;
         Ok(history
             .into_iter()
-            .filter(|e| e.reply_to() == Some(event))
+            .filter(|e| e.reply_to() == Some(event) && e.content.get(TWIN).is_some())
             .collect())
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fleet_agent::matrix::{Follow, Matrix, MatrixError, RoomEvent, Seen, text};
-use fleet_protocol::event::ROOM;
+use fleet_protocol::event::{ROOM, TWIN};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -204,12 +204,14 @@ impl Chat {
     }
 }
 
-/// Whether an event is the fleet's answer to a message: a message that replies to it, edits apart.
+/// Whether an event is the fleet's answer to a message: a message of the outbox that replies to it,
+/// edits apart. The bot's own word that it waits for the register is no answer.
 pub(crate) fn is_answer(event: &RoomEvent, fleet: &str, to: &str) -> bool {
     event.event_type == "m.room.message"
         && event.sender == fleet
         && event.relates_to("m.replace").is_none()
         && event.reply_to() == Some(to)
+        && event.content.get(TWIN).is_some()
 }
 
 /// The first short id such as `t12` in a text.

@@ -134,6 +134,7 @@ fn tally(answers: &mut BTreeMap<String, u64>, history: &[RoomEvent], fleet: &str
 
 #[cfg(test)]
 mod tests {
+    use fleet_protocol::event::TWIN;
     use serde_json::{Value, json};
 
     use super::*;
@@ -152,7 +153,7 @@ mod tests {
             id,
             sender,
             "m.room.message",
-            json!({ "body": "done", "m.relates_to": relation }),
+            json!({ "body": "done", "m.relates_to": relation, TWIN: { "row": id } }),
         )
     }
 
@@ -189,6 +190,7 @@ mod tests {
         let said = ["$once", "$twice", "$never"];
         let mut answers: BTreeMap<String, u64> =
             said.iter().map(|id| ((*id).to_owned(), 0)).collect();
+        let waits = json!({ "m.in_reply_to": { "event_id": "$once" } });
         let history = [
             event("$command", "@agent:example.org", COMMAND, json!({})),
             event("$silent", "@agent:example.org", COMMAND, json!({})),
@@ -197,6 +199,12 @@ mod tests {
             answer("$3", FLEET, "$twice"),
             answer("$4", "@dana:example.org", "$never"),
             answer("$5", FLEET, "$elsewhere"),
+            event(
+                "$7",
+                FLEET,
+                "m.room.message",
+                json!({ "body": "wait", "m.relates_to": waits }),
+            ),
             receipt("$6", "$command", "done"),
         ];
         tally(&mut answers, &history, FLEET);

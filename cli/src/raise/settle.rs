@@ -100,6 +100,15 @@ async fn bot(
         Some(file) => file,
         None => secret_path(folder, "bot-token")?,
     };
+    let (inline, file) = (
+        bot.metrics_token.as_ref(),
+        bot.metrics_token_file.as_deref(),
+    );
+    let metrics = "bot-metrics-token";
+    let metrics_token_file = match given(folder, metrics, "bot.metrics_token", inline, file)? {
+        Some(file) => file,
+        None => made_secret(folder, metrics)?,
+    };
     Ok(settings::Bot {
         localpart: format!("{prefix}{}", bot.localpart),
         password: None,
@@ -107,6 +116,8 @@ async fn bot(
         store: folder.bot(),
         token: None,
         token_file: Some(token_file),
+        metrics_token: None,
+        metrics_token_file: Some(metrics_token_file),
         listen: Some(SocketAddr::new(LOOPBACK, port)),
         ..bot
     })
@@ -114,15 +125,21 @@ async fn bot(
 
 /// A password of our own making is of use only for an account that we may make, or have made.
 fn made_password(folder: &DataFolder, can_register: bool) -> Result<PathBuf, CliError> {
-    let failed = |e| CliError::service("the data folder", &e);
-    let known = folder.stored_secret(BOT_PASSWORD).map_err(failed)?;
-    if known.is_none() {
-        if !can_register {
-            return Err(SettingsError::missing("bot.password_file").into());
-        }
-        folder.secret(BOT_PASSWORD).map_err(failed)?;
+    let known = folder
+        .stored_secret(BOT_PASSWORD)
+        .map_err(|e| CliError::service("the data folder", &e))?;
+    if known.is_none() && !can_register {
+        return Err(SettingsError::missing("bot.password_file").into());
     }
-    secret_path(folder, BOT_PASSWORD)
+    made_secret(folder, BOT_PASSWORD)
+}
+
+/// The file of a secret that is made when it is not there.
+fn made_secret(folder: &DataFolder, name: &str) -> Result<PathBuf, CliError> {
+    folder
+        .secret(name)
+        .map_err(|e| CliError::service("the data folder", &e))?;
+    secret_path(folder, name)
 }
 
 fn person(

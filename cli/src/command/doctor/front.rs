@@ -13,7 +13,7 @@ use super::person::Person;
 use super::typed::is_joined;
 use crate::error::{CliError, chain};
 use crate::exit::Exit;
-use crate::settings::Settings;
+use crate::settings::{SecretText, Settings};
 
 /// Rooms of an account that are looked through for the fleet's.
 const ROOMS: usize = 200;
@@ -95,7 +95,15 @@ pub(super) async fn bot(settings: &Settings) -> Bot {
     };
     let mut told = judge(&word);
     told.bot = told.bot.took(started.elapsed());
-    if let Ok(answer) = http.get(format!("http://{listen}/metrics")).send().await
+    let token = SecretText::of(
+        "bot.metrics_token",
+        settings.bot.metrics_token.as_ref(),
+        settings.bot.metrics_token_file.as_deref(),
+    );
+    // Without it the bot's own count stays unknown, which the hop of the limits tells.
+    if let Ok(Some(token)) = token
+        && let metrics = http.get(format!("http://{listen}/metrics"))
+        && let Ok(answer) = metrics.bearer_auth(token.expose()).send().await
         && answer.status().is_success()
     {
         told.waits = waits(&answer.text().await.unwrap_or_default());
