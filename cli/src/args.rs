@@ -80,7 +80,7 @@ pub enum Operate {
     Demo(Demo),
     /// Measure a throw-away fleet against an echo bot and bare transactions
     Bench(Bench),
-    /// Play random histories through the gateway and compare with a pure reference
+    /// Try the fleet's decisions through the gateway with its real SQL, against the truth
     Simulate(Simulate),
     /// Serve the gateway, or prepare its register
     Gateway(Gateway),
@@ -210,6 +210,25 @@ pub struct Simulate {
 pub enum Simulated {
     /// Votes of the board
     Board(SimulateBoard),
+    /// A month of work over several subscriptions, against synthetic providers whose count is the truth
+    Budget(SimulateBudget),
+}
+
+/// `fleet simulate budget`.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct SimulateBudget {
+    /// Seed; the same seed, the same run
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Days
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(2..=366))]
+    pub days: u32,
+    /// Work over what the limits allow, for example 0.5, 1 or 3
+    #[arg(long, value_name = "X", default_value_t = 1.0)]
+    pub demand: f64,
+    /// Tasks
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub tasks: u32,
 }
 
 /// `fleet simulate board`.

@@ -9,6 +9,7 @@ mod board_files;
 mod bot_lease;
 mod calls;
 mod db;
+mod door;
 mod execute;
 mod floor;
 mod follow;
@@ -30,6 +31,7 @@ mod tokens;
 
 pub use ambient::{Clock, Ids, SystemClock, UuidIds};
 pub use board_files::{BoardFilesError, board_files};
+pub use door::{Door, DoorError};
 pub use floor::{Commits, Floor};
 pub use http::openapi;
 pub use init::{InitError, init};

@@ -137,15 +137,27 @@ where
         outbox: Vec::new(),
         answer_subject: None,
         keep_refused: false,
+        dry_run: false,
     };
     // What the work held is dropped with it, and what it wrote is undone: nothing half-made is seen.
     let ended = AssertUnwindSafe(work(&mut exec)).catch_unwind().await;
-    let (rows, subject, keep_refused) = (
+    let (rows, subject, keep_refused, dry_run) = (
         std::mem::take(&mut exec.outbox),
         exec.answer_subject,
         exec.keep_refused,
+        exec.dry_run,
     );
     let ended = match ended {
+        Ok(Ok(Some(reply))) if dry_run => {
+            db::undo(tx).await?;
+            return Ok(Ended {
+                outcome: Outcome::Done,
+                reply: Some(reply.only_tried()),
+                problem: None,
+                rows: Vec::new(),
+                subject,
+            });
+        }
         Ok(Ok(Some(reply))) => {
             return Ok(Ended {
                 outcome: Outcome::Done,

@@ -1,4 +1,4 @@
-//! Work that time causes: leases that run out, votes that end. Rows in the register, so that any
+//! Work that time causes: leases that run out, votes that end, queued work that fits now. Rows in the register, so that any
 //! gateway may do them, each once, in its own transaction.
 
 use std::sync::Arc;
@@ -24,6 +24,7 @@ const MOST: i32 = 100;
 enum Due {
     Lease,
     Proposal,
+    Queue,
 }
 
 /// Sweeps until cancelled. A fault is logged and tried again with the next look.
@@ -87,6 +88,13 @@ pub(crate) async fn once(core: &Core) -> Result<(), sqlx::Error> {
     )
     .fetch_all(&core.pool)
     .await?;
+    let queues = sqlx::query_scalar!(
+        r#"SELECT tenant AS "tenant!" FROM fleet.due_queues($1, $2) AS due (tenant)"#,
+        now,
+        MOST
+    )
+    .fetch_all(&core.pool)
+    .await?;
     let due = leases
         .into_iter()
         .map(|r| (r.tenant, r.id, Due::Lease))
@@ -94,7 +102,9 @@ pub(crate) async fn once(core: &Core) -> Result<(), sqlx::Error> {
             proposals
                 .into_iter()
                 .map(|r| (r.tenant, r.id, Due::Proposal)),
-        );
+        )
+        // A queue is one of its tenant's: nothing else names it.
+        .chain(queues.into_iter().map(|t| (t, Uuid::nil(), Due::Queue)));
     for (tenant, id, what) in due {
         let tenant: Name = tenant
             .parse()
@@ -162,6 +172,7 @@ async fn due(exec: &mut Exec<'_>, id: Uuid, what: Due) -> Result<Option<Reply>, 
     match what {
         Due::Lease => task::expire(exec, id).await?,
         Due::Proposal => board::due(exec, id).await?,
+        Due::Queue => task::look(exec).await?,
     }
     Ok(None)
 }

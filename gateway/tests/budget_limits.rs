@@ -24,7 +24,8 @@ fn window(reply: Reply) -> Changed<WindowView> {
 
 /// Sets a limit on `claude` in tokens, with more arguments.
 async fn limit(desk: &Desk, tokens: u64, more: Value) -> Changed<WindowView> {
-    let mut args = json!({ "provider": "claude", "limit": tokens, "unit": "tokens" });
+    let mut args =
+        json!({ "provider": "claude", "limit": tokens, "unit": "tokens", "pace": "none" });
     for (key, value) in more.as_object().into_iter().flatten() {
         args[key] = value.clone();
     }
@@ -137,7 +138,7 @@ async fn a_threshold_is_one_message_that_is_edited_when_it_worsens() {
     ] {
         spend(&desk, &task, tokens).await;
         let told: (i64, i64) = sqlx::query_as(
-            "SELECT count(*) FILTER (WHERE o.post ? 'message'), count(*) FILTER (WHERE o.post ? 'edit') FROM fleet.outbox o
+            "SELECT count(*) FILTER (WHERE o.post ? 'message' AND o.relation IS NULL), count(*) FILTER (WHERE o.post ? 'edit') FROM fleet.outbox o
              JOIN fleet.rooms r ON r.id = o.room WHERE r.key = 'budget' AND o.subject_kind = 'incident'",
         )
         .fetch_one(&mut desk.register_rows().await)
@@ -147,7 +148,8 @@ async fn a_threshold_is_one_message_that_is_edited_when_it_worsens() {
     }
     let (open, mentions): (i64, Value) = sqlx::query_as(
         "SELECT (SELECT count(*) FROM fleet.incidents WHERE rule = 'budget.threshold' AND resolved_at IS NULL),
-                o.post -> 'message' -> 'mentions' FROM fleet.outbox o WHERE o.post ? 'message' AND o.subject_kind = 'incident'",
+                o.post -> 'message' -> 'mentions' FROM fleet.outbox o
+         WHERE o.post ? 'message' AND o.subject_kind = 'incident' AND o.relation IS NULL",
     )
     .fetch_one(&mut desk.register_rows().await)
     .await

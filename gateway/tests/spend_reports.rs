@@ -17,7 +17,7 @@ use work_desk::Desk;
 /// A fleet with a weekly limit, and a task that an agent has claimed with a grant of 1,000 tokens.
 async fn working() -> (Desk, String) {
     let desk = Desk::open().await;
-    let args = json!({ "provider": "claude", "limit": 10_000, "unit": "tokens", "every": "7d" });
+    let args = json!({ "provider": "claude", "limit": 10_000, "unit": "tokens", "every": "7d", "pace": "none" });
     desk.ok("ana", "budget.set", args).await;
     desk.register("a1", "code-1", "code").await;
     let task = desk
@@ -189,20 +189,26 @@ async fn spend_without_a_limit_is_recorded_with_a_hint() {
     let desk = Desk::open().await;
     desk.register("a1", "code-1", "code").await;
     let task = desk.add("Work", json!({ "provider": "codex" })).await;
-    assert_eq!(desk.claim("a1", Some(&task)).await.granted_tokens, None);
+    let claimed = work_desk::task(desk.ok("a1", "task.claim", json!({ "task": task })).await);
+    assert_eq!(claimed.now.granted_tokens, None);
+    assert!(
+        claimed
+            .notes
+            .iter()
+            .any(|n| n.contains("!budget set --provider codex")),
+        "{:?}",
+        claimed.notes
+    );
     let view = report(
         &desk,
         &task,
         json!({ "input_tokens": 5, "cash_usd_micro": 12 }),
     )
     .await;
-    assert_eq!(view.total_tokens, 5);
-    assert!(
-        view.notes
-            .iter()
-            .any(|n| n.contains("!budget set --provider codex")),
-        "{:?}",
-        view.notes
+    assert_eq!(
+        (view.total_tokens, view.notes),
+        (5, Vec::new()),
+        "told once"
     );
     assert_eq!(
         desk.refused(

@@ -479,12 +479,15 @@ async fn at_most_two_workers_of_a_role_hold_leases_even_at_once() {
 async fn what_the_budget_refuses_waits_in_the_register_with_the_reason() {
     let desk = Desk::open().await;
     desk.register("a1", "code-1", "code").await;
-    let limit = json!({ "provider": "claude", "limit": 1000, "unit": "tokens", "reset_at": "+5h" });
+    let limit = json!({ "provider": "claude", "limit": 1000, "unit": "tokens", "reset_at": "+5h", "pace": "none" });
     desk.ok("ana", "budget.set", limit).await;
+    let held = json!({ "provider": "claude", "projected_tokens": 500 });
+    let held = desk.add("Held", held).await;
+    desk.claim("ana", Some(&held)).await;
     let big = desk
         .add(
             "Big",
-            json!({ "provider": "claude", "projected_tokens": 5000, "priority": 90 }),
+            json!({ "provider": "claude", "projected_tokens": 900, "priority": 90 }),
         )
         .await;
     let free = desk.add("Free", json!({ "priority": 10 })).await;
@@ -494,7 +497,7 @@ async fn what_the_budget_refuses_waits_in_the_register_with_the_reason() {
         .expect_err("over the cap");
     assert_eq!(refused.code, Code::BudgetCap);
     assert!(
-        refused.detail.starts_with("t1 is queued: "),
+        refused.detail.starts_with("t2 is queued: "),
         "{}",
         refused.detail
     );
@@ -510,7 +513,7 @@ async fn what_the_budget_refuses_waits_in_the_register_with_the_reason() {
         free,
         "what shares no limit passes"
     );
-    let more = json!({ "provider": "claude", "projected_tokens": 6000, "priority": 95 });
+    let more = json!({ "provider": "claude", "projected_tokens": 950, "priority": 95 });
     let more = desk.add("More", more).await;
     assert_eq!(
         desk.refused("a1", "task.claim", json!({})).await,

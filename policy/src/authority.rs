@@ -81,16 +81,35 @@ pub fn need(verb: &str, writes: bool) -> Option<Need> {
         });
     }
     match verb {
-        "pause" | "resume" | "member.add" | "member.grant" | "member.revoke" | "agent.retire"
-        | "budget.set" | "budget.reset" | "board.close" | "board.seat" => {
-            Some(Need::Operator(MODERATOR))
-        }
+        "pause"
+        | "resume"
+        | "member.add"
+        | "member.grant"
+        | "member.revoke"
+        | "agent.retire"
+        | "budget.set"
+        | "budget.reset"
+        | "budget.lift"
+        | "budget.reopen"
+        | "budget.ladder.set"
+        | "budget.import"
+        | "subscription.add"
+        | "subscription.pool"
+        | "subscription.retire"
+        | "price.set"
+        | "task.start"
+        | "board.close"
+        | "board.seat" => Some(Need::Operator(MODERATOR)),
         "verbosity" => Some(Need::MemberWithPower(MODERATOR)),
         "mission.new" | "mission.close" | "task.add" | "task.unblock" | "task.cancel"
-        | "task.retry" | "task.depend" | "task.priority" => Some(Need::Member),
+        | "task.retry" | "task.depend" | "task.priority" | "spend.settle" | "alert.ack" => {
+            Some(Need::Member)
+        }
         "task.claim" | "task.renew" | "task.progress" | "task.complete" | "task.fail"
         | "task.block" | "task.release" | "agent.register" | "agent.heartbeat" | "spend.report"
-        | "board.propose" | "board.amend" | "board.vote" | "board.withdraw" => Some(Need::Agent),
+        | "spend.hold" | "spend.top-up" | "spend.commit" | "spend.release" | "budget.close"
+        | "budget.reading" | "budget.headers" | "board.propose" | "board.amend" | "board.vote"
+        | "board.withdraw" => Some(Need::Agent),
         _ => None,
     }
 }

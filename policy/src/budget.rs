@@ -3,6 +3,7 @@
 //! Integers only. Amounts are in the unit of the series they concern.
 
 pub mod estimate;
+pub mod headers;
 pub mod hold;
 pub mod ladder;
 pub mod learn;
@@ -16,7 +17,7 @@ pub mod watch;
 mod window;
 
 pub use ledger::{Hold, Movement, commit, presume, release, settle_unknown};
-pub use window::{Reset, ResetError, Window, containing, reset};
+pub use window::{Window, containing};
 
 /// What a task is granted when nobody projected its spend and nothing was learned yet.
 pub const DEFAULT_ESTIMATE: u64 = 50_000;
@@ -86,62 +87,6 @@ impl Totals {
     /// By how much the limit is exceeded; a limit may be lowered below what is used.
     pub fn over(self, limit: u64) -> u64 {
         self.used().saturating_sub(limit)
-    }
-}
-
-/// A series as an admission sees it: the present window's totals under the limit in force.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Capped {
-    /// The limit in force.
-    pub limit: u64,
-    /// What counts against it.
-    pub totals: Totals,
-}
-
-/// The decision of an admission.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Admission {
-    /// No series governs the work: admitted, its spend is recorded.
-    Ungoverned,
-    /// Admitted with this grant, to be held in every series.
-    Fits {
-        /// Tokens granted.
-        grant: u64,
-    },
-    /// The hard cap refuses it.
-    Cap {
-        /// Index of the first series, in the order given, that has no room.
-        series: usize,
-        /// What the task needs.
-        needed: u64,
-    },
-}
-
-/// Decides whether work may start, given every series that governs it.
-///
-/// A projection is a promise of its author and is granted whole or refused. Without one the grant
-/// is the smaller of `estimate` and a tenth of each limit, and is cut to what is left: no refusal
-/// rests on a guess, only on a window with nothing left (budget.md, "Holds in tranches").
-pub fn admit(series: &[Capped], projected: Option<u64>, estimate: u64) -> Admission {
-    if series.is_empty() {
-        return Admission::Ungoverned;
-    }
-    let guess = || {
-        let bounded = series
-            .iter()
-            .map(|s| (s.limit / 10).min(s.totals.headroom(s.limit)));
-        bounded.fold(estimate, u64::min).max(1)
-    };
-    let grant = projected.unwrap_or_else(guess);
-    let full = series
-        .iter()
-        .position(|s| s.totals.headroom(s.limit) < grant.max(1));
-    match full {
-        Some(series) => Admission::Cap {
-            series,
-            needed: grant,
-        },
-        None => Admission::Fits { grant },
     }
 }
 

@@ -45,6 +45,8 @@ kinds! {
     Mission MissionRef 'm' "mission";
     /// Something the board votes on.
     Proposal ProposalRef 'p' "proposal";
+    /// Something people must know about.
+    Incident IncidentRef 'i' "incident";
 }
 
 /// A reference as typed; the gateway resolves it within the tenant.

@@ -11,7 +11,9 @@ use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use crate::ids::TaskRef;
-use crate::verbs::{agent, board, budget, fleet, member, mission, spend, task};
+use crate::verbs::{
+    agent, alert, board, budget, fleet, member, mission, price, report, spend, subscription, task,
+};
 
 /// What one verb is, apart from its arguments.
 pub struct Verb {
@@ -91,6 +93,7 @@ verbs! {
         MissionClose(mission::Close) = "mission.close",
         TaskAdd(task::Add) = "task.add",
         TaskClaim(task::Claim) = "task.claim",
+        TaskStart(task::Start) = "task.start",
         TaskRenew(task::Renew) = "task.renew",
         TaskProgress(task::Progress) = "task.progress",
         TaskComplete(task::Complete) = "task.complete",
@@ -106,8 +109,25 @@ verbs! {
         AgentHeartbeat(agent::Heartbeat) = "agent.heartbeat",
         AgentRetire(agent::Retire) = "agent.retire",
         SpendReport(spend::Report) = "spend.report",
+        SpendHold(spend::Hold) = "spend.hold",
+        SpendTopUp(spend::TopUp) = "spend.top-up",
+        SpendCommit(spend::Commit) = "spend.commit",
+        SpendRelease(spend::Release) = "spend.release",
+        SpendSettle(spend::Settle) = "spend.settle",
         BudgetSet(budget::Set) = "budget.set",
         BudgetReset(budget::Reset) = "budget.reset",
+        BudgetLift(budget::Lift) = "budget.lift",
+        BudgetClose(budget::Close) = "budget.close",
+        BudgetReopen(budget::Reopen) = "budget.reopen",
+        BudgetReading(budget::Reading) = "budget.reading",
+        BudgetHeaders(budget::Headers) = "budget.headers",
+        BudgetLadderSet(budget::LadderSet) = "budget.ladder.set",
+        BudgetImport(budget::Import) = "budget.import",
+        SubscriptionAdd(subscription::Add) = "subscription.add",
+        SubscriptionPool(subscription::Pool) = "subscription.pool",
+        SubscriptionRetire(subscription::Retire) = "subscription.retire",
+        PriceSet(price::Set) = "price.set",
+        AlertAck(alert::Ack) = "alert.ack",
         BoardPropose(board::Propose) = "board.propose",
         BoardVote(board::Vote) = "board.vote",
         BoardWithdraw(board::Withdraw) = "board.withdraw",
@@ -133,6 +153,19 @@ verbs! {
         AgentList(agent::List) = "agent.list",
         AgentShow(agent::Show) = "agent.show",
         BudgetStatus(budget::Status) = "budget.status",
+        BudgetExplain(budget::Explain) = "budget.explain",
+        BudgetHistory(budget::History) = "budget.history",
+        BudgetWindows(budget::Windows) = "budget.windows",
+        BudgetAudit(budget::Audit) = "budget.audit",
+        BudgetLadderShow(budget::LadderShow) = "budget.ladder.show",
+        BudgetExport(budget::Export) = "budget.export",
+        Queue(budget::Queue) = "queue",
+        SubscriptionList(subscription::List) = "subscription.list",
+        SubscriptionShow(subscription::Show) = "subscription.show",
+        PriceList(price::List) = "price.list",
+        AlertList(alert::List) = "alert.list",
+        AlertShow(alert::Show) = "alert.show",
+        ReportSpend(report::Spend) = "report.spend",
         BoardShow(board::Show) = "board.show",
         BoardList(board::List) = "board.list",
         BoardMine(board::Mine) = "board.mine",
@@ -252,6 +285,11 @@ const GROUPS: &[(&str, &str)] = &[
     ("agent", "The agents of the fleet"),
     ("spend", "What work has cost"),
     ("budget", "Limits on spend, and how much is left"),
+    ("budget.ladder", "Which models work is lowered along"),
+    ("subscription", "The accounts that pay"),
+    ("price", "What models cost"),
+    ("alert", "What somebody must look at"),
+    ("report", "Sums over what the register holds"),
     ("board", "Proposals and votes"),
 ];
 
@@ -270,7 +308,7 @@ pub fn groups() -> &'static [(&'static str, &'static str)] {
     GROUPS
 }
 
-/// Whether a word names a group of verbs, such as `task`.
+/// Whether a word, or words joined by dots, name a group of verbs, such as `task` or `budget.ladder`.
 pub fn is_group(word: &str) -> bool {
     GROUPS.iter().any(|(group, _)| *group == word)
 }
@@ -281,22 +319,33 @@ pub fn augment(root: clap::Command) -> clap::Command {
     let root = flat.fold(root, |c, v| {
         c.subcommand((v.augment)(clap::Command::new(v.name)))
     });
-    GROUPS.iter().fold(root, |c, (group, about)| {
-        c.subcommand(group_command(group, about))
+    let outer = GROUPS.iter().filter(|(group, _)| !group.contains('.'));
+    outer.fold(root, |c, (group, about)| {
+        c.subcommand(group_command(group, group, about))
     })
 }
 
-fn group_command(group: &'static str, about: &'static str) -> clap::Command {
-    let prefix = format!("{group}.");
-    let empty = clap::Command::new(group)
+/// The command of a group with the verbs and groups directly in it; `word` is the last of its name.
+fn group_command(group: &'static str, word: &'static str, about: &'static str) -> clap::Command {
+    let within = |name: &'static str| {
+        let leaf = name.strip_prefix(group)?.strip_prefix('.')?;
+        (!leaf.contains('.')).then_some(leaf)
+    };
+    let empty = clap::Command::new(word)
         .about(about)
         .subcommand_required(true)
         .arg_required_else_help(true)
         .disable_help_subcommand(true);
-    verbs()
-        .filter_map(|v| v.name.strip_prefix(&prefix).map(|leaf| (v, leaf)))
+    let with_verbs = verbs()
+        .filter_map(|v| within(v.name).map(|leaf| (v, leaf)))
         .fold(empty, |c, (v, leaf)| {
             c.subcommand((v.augment)(clap::Command::new(leaf)))
+        });
+    GROUPS
+        .iter()
+        .filter_map(|(inner, about)| within(inner).map(|leaf| (*inner, leaf, *about)))
+        .fold(with_verbs, |c, (inner, leaf, about)| {
+            c.subcommand(group_command(inner, leaf, about))
         })
 }
 

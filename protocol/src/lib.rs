@@ -24,7 +24,7 @@ pub mod verbs;
 
 pub use document::Document;
 pub use envelope::{Envelope, Receipt};
-pub use ids::{MissionRef, ProposalRef, TaskRef};
+pub use ids::{IncidentRef, MissionRef, ProposalRef, TaskRef};
 pub use language::{Command, Query, Request};
 pub use outbox::Post;
 pub use problem::Problem;

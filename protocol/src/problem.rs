@@ -183,6 +183,10 @@ codes! {
     ContextFull = "agent.context_full", 409;
     /// The budget's cap is reached.
     BudgetCap = "budget.cap_reached", 409;
+    /// The budget makes it wait for another reason than the cap: pacing, the queue, a provider, not knowing.
+    BudgetWait = "budget.wait", 409;
+    /// No reset can help: the budget never admits it as it is.
+    BudgetNever = "budget.never", 409;
     /// The budget's state could not be checked (doctrine 19).
     BudgetCheckFailed = "budget.check_failed", 503;
     /// The voter has no seat.

@@ -11,21 +11,28 @@ use crate::template::{Persona, Template};
 use crate::verbs::fleet::VerbosityLevel;
 
 mod agent;
+mod alert;
 mod board;
 mod budget;
 mod fleet;
 mod render;
+mod spending;
 mod work;
 
 pub use agent::AgentView;
+pub use alert::AlertView;
 pub use board::{
     BallotView, BoardSeatView, DecisionView, MinutesView, ProposalView, SeatView, TallyView,
 };
-pub use budget::{SpendView, WindowView};
+pub use budget::{
+    AdmissionView, AuditView, ExplainView, GrantedView, ImportView, Knowledge, LimitView,
+    MeterView, PastWindowView, SpendView, WaitingView, WindowView,
+};
 pub use fleet::{
     Check, CheckState, DoctorView, GrantView, HelpGroup, HelpLine, HelpView, IncidentView,
     MemberView, PauseView, StatusView, WhoAmIView,
 };
+pub use spending::{CalibrationView, PriceView, SpendReportView, SpendRow, SubscriptionView};
 pub use work::{MissionView, TaskEventView, TaskList, TaskView};
 
 /// What a command or a query answers.
@@ -66,6 +73,40 @@ pub enum Reply {
     Budget(Changed<WindowView>),
     /// Limits and what is left.
     Budgets(Vec<WindowView>),
+    /// A grant of a running task.
+    Granted(GrantedView),
+    /// What a provider's meter said.
+    Meter(MeterView),
+    /// Why a task was admitted, lowered, queued or refused.
+    Explained(ExplainView),
+    /// Limits and lifts a series had.
+    Limits(Vec<LimitView>),
+    /// Windows a series had.
+    Windows(Vec<PastWindowView>),
+    /// Totals against the ledger.
+    Audited(AuditView),
+    /// The model ladder, highest first.
+    Ladder(Changed<Vec<Name>>),
+    /// Subscriptions and limits as TOML.
+    Exported(String),
+    /// What a document changed.
+    Imported(ImportView),
+    /// Tasks that wait for budget.
+    Queue(Vec<WaitingView>),
+    /// One provider account.
+    Subscription(Changed<SubscriptionView>),
+    /// Provider accounts.
+    Subscriptions(Vec<SubscriptionView>),
+    /// The price of a model.
+    Price(Changed<PriceView>),
+    /// Prices.
+    Prices(Vec<PriceView>),
+    /// One alert.
+    Alert(Changed<AlertView>),
+    /// Alerts.
+    Alerts(Vec<AlertView>),
+    /// Sums of spend.
+    SpendReport(SpendReportView),
     /// One proposal, shown or changed.
     Proposal(Changed<ProposalView>),
     /// Proposals.
@@ -84,6 +125,22 @@ pub enum Reply {
     Export(Box<Export>),
     /// What was decided.
     Minutes(MinutesView),
+}
+
+impl Reply {
+    /// The same, said of something that was only tried.
+    #[must_use]
+    pub fn only_tried(mut self) -> Self {
+        let notes = match &mut self {
+            Self::Budget(c) => &mut c.notes,
+            Self::Ladder(c) => &mut c.notes,
+            Self::Subscription(c) => &mut c.notes,
+            Self::Price(c) => &mut c.notes,
+            _ => return self,
+        };
+        notes.push("Only tried: nothing was changed.".to_owned());
+        self
+    }
 }
 
 /// A thing, and what was just done to it.

@@ -43,6 +43,9 @@ pub enum ScalarError {
     /// Not a percentage.
     #[error("is not a percentage; write a whole number from 0 to 100")]
     NotAPercentage,
+    /// Not a share of a hundred.
+    #[error("is not a share; write a percentage from 0 to 100 such as 43 or 43.25")]
+    NotAShare,
     /// Not a Matrix user id.
     #[error("is not a Matrix user id; write it like @name:server")]
     NotAUserId,
@@ -371,5 +374,74 @@ impl JsonSchema for Percent {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": "integer", "minimum": 0, "maximum": 100 })
+    }
+}
+
+/// A share in hundredths of a percent, typed as a percentage with up to two digits behind the point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct BasisPoints(u16);
+
+impl BasisPoints {
+    /// Hundredths of a percent, 0 to 10,000.
+    pub fn get(self) -> u16 {
+        self.0
+    }
+}
+
+impl TryFrom<String> for BasisPoints {
+    type Error = ScalarError;
+
+    fn try_from(text: String) -> Result<Self, ScalarError> {
+        text.parse()
+    }
+}
+
+impl From<BasisPoints> for String {
+    fn from(share: BasisPoints) -> Self {
+        share.to_string()
+    }
+}
+
+impl FromStr for BasisPoints {
+    type Err = ScalarError;
+
+    fn from_str(text: &str) -> Result<Self, ScalarError> {
+        let digits = text.strip_suffix('%').unwrap_or(text);
+        let (whole, part) = digits.split_once('.').unwrap_or((digits, "0"));
+        let is_number = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
+        if !is_number(whole) || !is_number(part) || part.len() > 2 {
+            return Err(ScalarError::NotAShare);
+        }
+        let whole: u16 = whole.parse().map_err(|_| ScalarError::NotAShare)?;
+        let scale = if part.len() == 1 { 10 } else { 1 };
+        let part: u16 = part.parse().map_err(|_| ScalarError::NotAShare)?;
+        whole
+            .checked_mul(100)
+            .and_then(|n| n.checked_add(part * scale))
+            .filter(|n| *n <= 10_000)
+            .map(Self)
+            .ok_or(ScalarError::NotAShare)
+    }
+}
+
+impl fmt::Display for BasisPoints {
+    /// As it is typed, so that it is read back the same.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:02}", self.0 / 100, self.0 % 100)
+    }
+}
+
+impl JsonSchema for BasisPoints {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "BasisPoints".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[0-9]{1,3}([.][0-9]{1,2})?%?$", "description": "a percentage, with up to two digits behind the point" })
     }
 }

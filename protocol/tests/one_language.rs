@@ -1,6 +1,8 @@
 //! One table of cases: for every verb, the chat line, the shell's arguments, the JSON body and the
 //! structured event are the same value, and the value's canonical line gives it back.
 
+mod budget_cases;
+
 use std::collections::BTreeSet;
 
 use fleet_protocol::chat;
@@ -12,11 +14,18 @@ use serde_json::{Value, json};
 /// A line as typed, the same for a shell, and the same as JSON.
 struct Case {
     line: &'static str,
-    argv: &'static [&'static str],
+    argv: Vec<&'static str>,
     json: Value,
 }
 
 fn case(line: &'static str, argv: &'static [&'static str], json: Value) -> Case {
+    let argv = argv.to_vec();
+    Case { line, argv, json }
+}
+
+/// A line that a shell splits as a room does.
+fn plain((line, json): (&'static str, Value)) -> Case {
+    let argv = line.split(' ').collect();
     Case { line, argv, json }
 }
 
@@ -521,6 +530,7 @@ fn cases() -> Vec<Case> {
         fleet_commands(),
         task_commands(),
         governance_commands(),
+        budget_cases::cases().into_iter().map(plain).collect(),
     ]
     .into_iter()
     .flatten()

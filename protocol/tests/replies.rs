@@ -44,7 +44,7 @@ fn replies() -> Value {
         running[key] = value;
     }
     let agent = json!({"name": "code-1", "role": "code", "host": "h1", "user": "@agent-code-1-h1:example.org", "incarnation": 2, "state": "working", "task": "t142", "lease_until": "2026-11-27T08:12:00Z", "context_tokens": 160_000, "heartbeat_age": 30});
-    let window = json!({"provider": "claude", "window": "weekly", "unit": "tokens", "limit": 2_000_000, "spent": 500_000, "held": 100_000, "presumed": 0, "starts_at": before, "resets_at": at, "alert_at": 95, "source": "user_entered"});
+    let window = json!({"scope": "subscription", "key": "claude", "window": "weekly", "unit": "tokens", "limit": 2_000_000, "spent": 500_000, "held": 100_000, "presumed": 0, "planned": 400_000, "allowance": 500_000, "expected": 1_900_000, "worst_beyond": 0, "knowledge": "known", "checked_at": before, "starts_at": before, "resets_at": at, "alert_at": 95, "source": "user_entered"});
     let seat = |title: &str| json!({"title": title, "holder": {"user": "@kim:example.org"}, "weight": 1, "may_veto": true});
     let rule = json!({"quorum": 50, "threshold": "majority", "default": "rejected", "principals": 1, "two_keys": false, "human_above": null});
     let proposal = json!({"id": "p12", "title": "Stop for the weekend", "text": "Everybody rests.", "kind": "pause", "proposer": "@dana:example.org", "effect": {"pause": {}}, "effect_text": "Pauses the fleet.", "seats": [{"seat": seat("ceo"), "verdict": "approve", "confidence": 80, "statement": {"reason": "rest"}}, {"seat": seat("cto")}], "rule": rule, "opened_at": before, "closes_at": at, "ends_at": at, "state": "open", "if_nothing": "approved", "tally": {"approve": 1, "reject": 0, "abstain": 0, "conditional": 0, "cast": 1, "total": 2}, "hash": "0123456789abcdef", "head": "fedcba9876543210"});
@@ -66,7 +66,7 @@ fn replies() -> Value {
     let mission = json!({"id": "m7", "title": "Ship 1.0", "goal": "All of it", "open": true, "tasks": [["pending", 3], ["budget_paused", 1]], "projected_tokens": 2_000_000, "actual_tokens": 41_200});
     let member = json!({"user": "@dana:example.org", "grants": [{"role": "member"}, {"role": "operator", "room": "board"}]});
     let status = json!({"tenant": "acme", "pause": {"paused": true, "by": "@dana:example.org", "reason": "release", "since": before}, "tasks": [["pending", 3]], "ready": 2, "agents": 3, "alive": 2, "open_proposals": 1, "incidents": [{"rule": "budget.threshold", "subject": "claude weekly", "detail": "95 % used", "since": before}], "budgets": [window]});
-    json!([
+    let mut answers = json!([
         {"help": {"topic": "task add", "about": "Add a task", "usage": "!task add TITLE", "groups": [{"title": "Needed", "lines": [{"what": "TITLE", "about": "What is to be done"}]}]}},
         {"who_am_i": {"principal": "@dana:example.org", "tenant": "acme", "roles": ["operator"], "agent": "code-1", "power_level": 100, "zone": "Europe/Berlin"}},
         {"who_am_i": {"principal": "@new:example.org", "tenant": "acme", "roles": [], "zone": "UTC"}},
@@ -91,6 +91,55 @@ fn replies() -> Value {
         {"personas": {"cfo": {"title": "CFO", "mandate": "What it costs.", "questions": ["What is the most it can cost?"]}}},
         {"export": {"format": "dev.mosaicstack.fleet.board/1", "proposal": content, "hash": "0123", "entries": [{"entry": entry, "hash": "4567"}], "head": "4567"}},
         {"minutes": {"since": before, "decided": [decided]}}, {"minutes": {"since": before, "decided": []}},
+    ]);
+    let governance = governance(&window, at, before);
+    if let (Some(all), Some(more)) = (answers.as_array_mut(), governance.as_array()) {
+        all.extend(more.iter().cloned());
+    }
+    answers
+}
+
+/// Answers about budgets beside limits.
+fn governance(window: &Value, at: &str, before: &str) -> Value {
+    let mut closed = window.clone();
+    for (key, value) in [
+        ("scope", json!("role")),
+        ("key", json!("code")),
+        ("closed_until", json!(at)),
+        ("knowledge", json!("unknown")),
+        ("worst_beyond", Value::Null),
+        ("planned", Value::Null),
+        ("allowance", Value::Null),
+        ("external", json!(1_700_000)),
+    ] {
+        closed[key] = value;
+    }
+    let figures = json!({"series": "claude weekly", "limit": 2_000_000, "spent": 500_000, "held": 100_000, "median": 60_000});
+    let decided = json!({"at": before, "outcome": "queued", "reason": "claude weekly: 600,000 of 550,000 tokens allowed by now", "eta": at, "inputs": {"series": [figures]}, "by": "code-1"});
+    let admitted = json!({"at": before, "outcome": "downgraded", "subscription": "claude-1", "model": "sonnet", "inputs": {}, "by": "fleet"});
+    let account = json!({"name": "claude-1", "provider": "claude", "models": ["opus", "sonnet"], "pool": "max", "windows": [window]});
+    let price = json!({"model": "opus", "input": 5_000_000, "output": 25_000_000, "cache_write": 6_250_000, "cache_read": 500_000, "dated": "2026-11-24", "source": "list price"});
+    let alert = json!({"id": "i12", "rule": "budget.threshold", "subject": "claude weekly", "detail": "96,000 of 100,000 tokens spent (96 %)", "since": before});
+    let waiting = json!({"task": "t7", "title": "Tag it", "place": 1, "since": before, "claimed_by": "code-2", "binding": "claude weekly", "because": "pacing", "reason": "claude weekly is ahead of its plan", "eta": at, "remedy": "time, or !task start t7 --now"});
+    let row = json!({"what": "m7 Ship 1.0", "tasks": 3, "projected_tokens": 100_000, "tokens": 41_200, "cash_usd_micro": 1_250_000, "api_equivalent_usd_micro": 123_456});
+    json!([
+        {"budgets": [closed]},
+        {"granted": {"task": "t7", "remaining_tokens": 30_000, "added_tokens": 10_000}},
+        {"granted": {"task": "t7", "remaining_tokens": 3_000, "added_tokens": 0, "hand_back": true, "notes": ["claude weekly has no room for 10,000 tokens more."]}},
+        {"meter": {"provider": "claude", "understood": ["requests: 59 of 60 left"]}}, {"meter": {"provider": "claude", "understood": []}},
+        {"explained": {"task": "t7", "decisions": [decided, admitted]}}, {"explained": {"task": "t8", "decisions": []}},
+        {"limits": [{"series": "claude weekly", "amount": 2_000_000, "unit": "tokens", "from": before, "by": "@dana:example.org"}, {"series": "claude weekly", "amount": 500_000, "unit": "tokens", "from": before, "until": at, "by": "@dana:example.org"}]}, {"limits": []},
+        {"windows": [{"series": "claude weekly", "unit": "tokens", "starts_at": before, "resets_at": at, "spent": 500_000, "presumed": 0}]}, {"windows": []},
+        {"audited": {"series": 2, "windows": 3, "holds": 4, "rows": 1_000, "differences": []}},
+        {"audited": {"series": 1, "windows": 1, "holds": 1, "rows": 9, "differences": ["claude weekly, held: 5 is kept, 6 is the sum of the rows"]}},
+        {"ladder": {"change": "set", "now": ["opus", "sonnet"], "notes": ["Only tried: nothing was changed."]}},
+        {"exported": "[[limit]]\nkey = \"claude\"\n"},
+        {"imported": {"dry_run": true, "changes": ["subscription claude weekly: 9000 → 8000 tokens"]}}, {"imported": {"dry_run": false, "changes": []}},
+        {"queue": [waiting]}, {"queue": []},
+        {"subscription": {"change": "added", "now": account}}, {"subscriptions": [account]}, {"subscriptions": []},
+        {"price": {"change": "priced", "now": price}}, {"prices": [price]},
+        {"alert": {"change": "acknowledged", "now": alert}}, {"alerts": [alert]}, {"alerts": []},
+        {"spend_report": {"by": "mission", "rows": [row], "calibration": {"tasks": 100, "p95_bp": 9_500, "granted_over_actual_bp": 12_500}}}, {"spend_report": {"by": "day", "rows": []}},
     ])
 }
 

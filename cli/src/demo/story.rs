@@ -88,7 +88,7 @@ async fn plan(progress: &Progress, cast: &mut Cast) -> Result<(Vec<String>, Stri
         .ask(
             progress,
             "budget",
-            "!budget set --provider claude --limit 100k --unit tokens --reset-at +5h --alert-at 80",
+            "!budget set --provider claude --limit 100k --unit tokens --reset-at +5h --alert-at 80 --pace none",
         )
         .await?;
     let mut tasks: Vec<String> = Vec::new();
@@ -210,6 +210,9 @@ fn spent(task: fleet_protocol::TaskRef, tokens: &str) -> Result<spend::Report, C
         cache_write_tokens: None,
         cache_read_tokens: None,
         cash_usd_micro: None,
+        messages: None,
+        credits: None,
+        compute_seconds: None,
         model: None,
         provider: None,
         session: None,

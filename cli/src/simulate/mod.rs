@@ -1,6 +1,7 @@
-//! `fleet simulate`: random histories through the gateway with its real SQL, against a pure reference.
+//! `fleet simulate`: made-up histories through the gateway with its real SQL, against the truth.
 
 mod board;
+mod budget;
 
 use crate::args::{Simulate, Simulated};
 use crate::error::CliError;
@@ -16,5 +17,6 @@ pub(crate) async fn run(context: &Context, args: &Simulate) -> Result<Exit, CliE
     })?;
     match &args.what {
         Simulated::Board(args) => board::run(context.out, args).await,
+        Simulated::Budget(args) => budget::run(context.out, args).await,
     }
 }

@@ -175,11 +175,12 @@ pub(crate) async fn status(exec: &mut Exec<'_>, _: &verbs::Status) -> Result<Rep
     let counts = sqlx::query!(
         r#"SELECT
                (SELECT count(*) FROM fleet.tasks t
-                WHERE t.tenant_id = $1 AND t.status IN ('pending', 'queued', 'budget_paused') AND NOT EXISTS (
+                WHERE t.tenant_id = $1 AND t.status = 'pending' AND NOT EXISTS (
                     SELECT FROM fleet.task_dependencies d
                     JOIN fleet.tasks o ON o.tenant_id = d.tenant_id AND o.id = d.depends_on
                     WHERE d.tenant_id = t.tenant_id AND d.task_id = t.id AND o.status <> 'completed')) AS "ready!",
-               (SELECT count(*) FROM fleet.proposals p WHERE p.tenant_id = $1 AND p.state = 'open') AS "proposals!""#,
+               (SELECT count(*) FROM fleet.proposals p WHERE p.tenant_id = $1 AND p.state = 'open') AS "proposals!",
+               (SELECT count(*) FROM fleet.budget_queue q WHERE q.tenant_id = $1) AS "waiting!""#,
         exec.tenant.as_str()
     )
     .fetch_one(&mut *exec.tx)
@@ -200,6 +201,7 @@ pub(crate) async fn status(exec: &mut Exec<'_>, _: &verbs::Status) -> Result<Rep
         pause: paused(exec).await?,
         tasks: mission::by_status(exec, None).await?,
         ready: counts.ready.cast_unsigned(),
+        waiting: counts.waiting.cast_unsigned(),
         agents: agents.len() as u64,
         alive: alive as u64,
         open_proposals: counts.proposals.cast_unsigned(),

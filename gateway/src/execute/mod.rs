@@ -12,12 +12,14 @@ use uuid::Uuid;
 use crate::Ids;
 
 mod agent;
+pub(crate) mod alert;
 pub(crate) mod board;
 mod budget;
 mod fleet;
 mod member;
 mod mission;
 mod refer;
+mod report;
 mod spend;
 pub(crate) mod task;
 
@@ -46,6 +48,8 @@ pub(crate) struct Exec<'t> {
     /// A refusal keeps what was written, instead of returning to the savepoint: a task that the
     /// budget refuses waits in the register. Begins as `false`.
     pub(crate) keep_refused: bool,
+    /// Nothing that was written is kept, and nothing is said but the answer: it was only tried.
+    pub(crate) dry_run: bool,
 }
 
 /// Who asks, as the register knows them at this moment.
@@ -271,6 +275,7 @@ pub(crate) async fn command(exec: &mut Exec<'_>, command: &Command) -> Result<Re
         Command::MissionClose(a) => mission::close(exec, a).await,
         Command::TaskAdd(a) => task::add(exec, a).await,
         Command::TaskClaim(a) => task::claim(exec, a).await,
+        Command::TaskStart(a) => task::start(exec, a).await,
         Command::TaskRenew(a) => task::renew(exec, a).await,
         Command::TaskProgress(a) => task::progress(exec, a).await,
         Command::TaskComplete(a) => task::complete(exec, a).await,
@@ -286,8 +291,25 @@ pub(crate) async fn command(exec: &mut Exec<'_>, command: &Command) -> Result<Re
         Command::AgentHeartbeat(a) => agent::heartbeat(exec, a).await,
         Command::AgentRetire(a) => agent::retire(exec, a).await,
         Command::SpendReport(a) => spend::report(exec, a).await,
+        Command::SpendHold(a) => budget::grant::hold(exec, a).await,
+        Command::SpendTopUp(a) => budget::grant::top_up(exec, a).await,
+        Command::SpendCommit(a) => budget::grant::commit(exec, a).await,
+        Command::SpendRelease(a) => budget::grant::release(exec, a).await,
+        Command::SpendSettle(a) => budget::grant::settle(exec, a).await,
         Command::BudgetSet(a) => budget::set(exec, a).await,
         Command::BudgetReset(a) => budget::reset(exec, a).await,
+        Command::BudgetLift(a) => budget::lift(exec, a).await,
+        Command::BudgetClose(a) => budget::close(exec, a).await,
+        Command::BudgetReopen(a) => budget::reopen(exec, a).await,
+        Command::BudgetReading(a) => budget::reading(exec, a).await,
+        Command::BudgetHeaders(a) => budget::headers(exec, a).await,
+        Command::BudgetLadderSet(a) => budget::ladder_set(exec, a).await,
+        Command::BudgetImport(a) => budget::import(exec, a).await,
+        Command::SubscriptionAdd(a) => budget::subscription::add(exec, a).await,
+        Command::SubscriptionPool(a) => budget::subscription::pool(exec, a).await,
+        Command::SubscriptionRetire(a) => budget::subscription::retire(exec, a).await,
+        Command::PriceSet(a) => budget::price::set(exec, a).await,
+        Command::AlertAck(a) => alert::ack(exec, a).await,
         Command::BoardPropose(a) => board::propose(exec, a).await,
         Command::BoardVote(a) => board::vote(exec, a).await,
         Command::BoardWithdraw(a) => board::withdraw(exec, a).await,
@@ -313,6 +335,19 @@ pub(crate) async fn query(exec: &mut Exec<'_>, query: &Query) -> Result<Reply, S
         Query::AgentList(a) => agent::list(exec, a).await,
         Query::AgentShow(a) => agent::show(exec, a).await,
         Query::BudgetStatus(a) => budget::status(exec, a).await,
+        Query::BudgetExplain(a) => budget::explain(exec, a).await,
+        Query::BudgetHistory(a) => budget::history(exec, a).await,
+        Query::BudgetWindows(a) => budget::windows(exec, a).await,
+        Query::BudgetAudit(a) => budget::audit(exec, a).await,
+        Query::BudgetLadderShow(a) => budget::ladder_show(exec, a).await,
+        Query::BudgetExport(a) => budget::export(exec, a).await,
+        Query::Queue(a) => budget::queue(exec, a).await,
+        Query::SubscriptionList(a) => budget::subscription::list(exec, a).await,
+        Query::SubscriptionShow(a) => budget::subscription::show(exec, a).await,
+        Query::PriceList(a) => budget::price::list(exec, a).await,
+        Query::AlertList(a) => alert::list(exec, a).await,
+        Query::AlertShow(a) => alert::show(exec, a).await,
+        Query::ReportSpend(a) => report::spend(exec, a).await,
         Query::BoardShow(a) => board::show(exec, a).await,
         Query::BoardList(a) => board::list(exec, a).await,
         Query::BoardMine(a) => board::mine(exec, a).await,

@@ -21,10 +21,10 @@ impl Exec<'_> {
                 Problem::new(Code::NotFound, format!("there is no {} {short}", K::NOUN))
                     .remedy(format!(
                         "see what there is with: !{} list",
-                        if K::NOUN == "proposal" {
-                            "board"
-                        } else {
-                            K::NOUN
+                        match K::NOUN {
+                            "proposal" => "board",
+                            "incident" => "alert",
+                            noun => noun,
                         }
                     ))
                     .into()
@@ -52,6 +52,7 @@ impl Exec<'_> {
         let sql = match noun {
             "task" => "SELECT id FROM fleet.tasks WHERE tenant_id = $1 AND number = $2",
             "mission" => "SELECT id FROM fleet.missions WHERE tenant_id = $1 AND number = $2",
+            "incident" => "SELECT id FROM fleet.incidents WHERE tenant_id = $1 AND number = $2",
             _ => "SELECT id FROM fleet.proposals WHERE tenant_id = $1 AND number = $2",
         };
         // A number beyond the column's range exists nowhere.

@@ -10,13 +10,15 @@ mod hold;
 mod priority;
 mod read;
 mod row;
+mod start;
 mod write;
 
 pub(crate) use add::{add, depend};
 pub(crate) use claim::claim;
 pub(super) use finish::lose_leases;
 pub(crate) use finish::{block, cancel, complete, expire, fail, release, retry, unblock};
-pub(crate) use hold::{progress, renew};
+pub(crate) use hold::{Running, progress, renew, running};
 pub(crate) use priority::set_priority;
 pub(crate) use read::{list, show};
 pub(super) use row::known;
+pub(crate) use start::{look, start};

@@ -38,6 +38,16 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
+    /// A user who is known without a token: whoever calls is in this process.
+    pub(crate) fn of_user(tenant: Name, user: UserId) -> Self {
+        Self {
+            name: tenant.clone(),
+            tenant,
+            user: Some(user),
+            scopes: vec![Scope::Operator, Scope::Agent],
+        }
+    }
+
     /// Whose grants count: the user's, or the token itself.
     pub(crate) fn principal(&self) -> &str {
         self.user

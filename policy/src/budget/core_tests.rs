@@ -1,22 +1,21 @@
 //! Properties of budget.md, "To prove".
 
-use std::collections::BTreeMap;
-
 use fleet_protocol::Timestamp;
 use jiff::SignedDuration;
 use jiff::civil::date;
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
 
-use super::hold::{Ask, TopUp, first_tranche, top_ups};
-use super::ladder::{Candidate, Decision, Fit, Gauge, Need, Reason, Terms, decide, fit, headroom};
+use super::hold::{Room, first_tranche};
+use super::ladder::{
+    Ahead, Candidate, Decision, Fit, Gauge, Need, Reason, Terms, decide, fit, headroom,
+};
 use super::learn::{Outcome, Samples, calibration, estimate};
 use super::meter::Knowledge;
 use super::pacing::{Pace, Paced, Pacing, burst, pacing, planned};
-use super::queue::{Turn, Waiting, effective_priority, ordered, turns};
+use super::queue::{Blocked, Waiting, ahead, effective_priority, place};
 use super::recurrence::{Present, Rule, Succession, present};
 use super::route::key;
-use super::watch::spread;
 use super::window::Window;
 
 const DAY: i64 = 86_400_000;
@@ -47,6 +46,7 @@ pub(super) fn gauge(series: &str, limit: u64, spent: u64, held: u64) -> Gauge {
         closed_until: None,
         pace: Some(Pace::default()),
         strict: false,
+        ahead: Ahead::default(),
     }
 }
 
@@ -62,10 +62,8 @@ pub(super) const TERMS: Terms = Terms {
     asked: 0,
     ceiling: 0,
     pinned: false,
-    dispatch: true,
     start_now: false,
     max_wait_ms: 1_800_000,
-    paused_mission: false,
 };
 
 fn rule(text: &str, zone: &str) -> Rule {
@@ -165,7 +163,7 @@ proptest! {
         let mut series: Vec<_> = limits.iter().enumerate().map(|(i, l)| gauge(&format!("s{i}"), *l, 0, 0)).collect();
         for (grant, now, start_now) in steps {
             let candidate = Candidate {
-                subscription: "a".to_owned(), rung: 0, other_provider: false,
+                subscription: "a".to_owned(), rung: 0, sticky: false,
                 series: series.iter().map(|g| (g.clone(), need(grant))).collect(),
             };
             let room = series.iter().map(headroom).min().unwrap();
@@ -190,7 +188,7 @@ proptest! {
     #[test]
     fn never_above_the_ceiling(rungs in prop::collection::vec((0..4_usize, 0..1_000_u64), 1..8), asked in 0..4_usize, ceiling in 0..4_usize, pinned: bool) {
         let candidates: Vec<_> = rungs.iter().enumerate().map(|(i, (rung, limit))| Candidate {
-            subscription: format!("s{i}"), rung: *rung, other_provider: false,
+            subscription: format!("s{i}"), rung: *rung, sticky: false,
             series: vec![(gauge("s", *limit, 0, 0), need(500))],
         }).collect();
         let top = asked.max(ceiling);
@@ -207,48 +205,48 @@ proptest! {
 
     #[test]
     fn who_waits_long_enough_goes_before_everyone_newer(priority in -5..5_i64, other in -5..5_i64, queued in 0..DAY, later in 0..DAY) {
-        let one = |task, priority, queued_at| Waiting { task, priority, queued_at: at(queued_at), needs: BTreeMap::new(), blocked: vec![] };
         let newer = queued + later + (other - priority).max(0) * 3_600_000 + 3_600_000;
-        let queue = vec![one(2, other, newer), one(1, priority, queued)];
+        let [old, new] = [(1, priority, queued), (2, other, newer)]
+            .map(|(task, priority, ms)| Waiting { task, priority, queued_at: at(ms) });
         let now = at(newer + later);
-        prop_assert!(effective_priority(&queue[1], now) >= effective_priority(&queue[0], now));
-        prop_assert_eq!(ordered(queue, now)[0].task, 1);
+        prop_assert!(effective_priority(old, now) >= effective_priority(new, now));
+        prop_assert!(place(old, now) < place(new, now));
     }
 
     #[test]
-    fn who_passes_leaves_the_head_its_room(needs in prop::collection::vec((1..100_u64, any::<bool>()), 1..20), now_free in 0..200_u64, more in 0..200_u64) {
-        let queue: Vec<_> = needs.iter().enumerate().map(|(i, (n, blocked))| Waiting {
-            task: i64::try_from(i).unwrap(), priority: 0, queued_at: at(0),
-            needs: BTreeMap::from([("s".to_owned(), *n)]),
-            blocked: if *blocked { vec!["s".to_owned()] } else { vec![] },
-        }).collect();
-        let free = |n| BTreeMap::from([("s".to_owned(), n)]);
-        let decided = turns(&queue, free(now_free), free(now_free + more));
-        prop_assert_eq!(decided.len(), queue.len());
-        let started: u64 = decided.iter().filter(|t| t.1 == Turn::Start).map(|t| needs[usize::try_from(t.0).unwrap()].0).sum();
-        prop_assert!(started <= now_free);
-        let head = decided.iter().position(|t| matches!(t.1, Turn::Blocked(_)));
-        let passed = head.is_some_and(|h| decided[h..].iter().any(|t| t.1 == Turn::Start));
-        prop_assert!(!passed || started + needs[head.unwrap()].0 <= now_free + more);
+    fn who_passes_leaves_the_head_its_room(head in 1..1_000_u64, own in 1..1_000_u64, held in 0..1_000_u64, spent in 0..1_000_u64, now in prop_oneof![0..DAY, DAY - 3_600_000..DAY], paced: bool) {
+        let wait = |task, p50: u64| Waiting { task, priority: i64::from(p50 == 0), queued_at: at(0) };
+        let me = Waiting { task: 9, ..wait(9, 0) };
+        let reason = if paced { Reason::Pacing } else { Reason::Cap };
+        let first = Blocked { waiting: Waiting { priority: 5, ..wait(1, 1) }, reason, need: head, p50: head };
+        let g = Gauge { running: 1, ..gauge("s", 1_000, spent, held) };
+        let free = fit(&g, need(own), false, at(now));
+        let behind = fit(&Gauge { ahead: ahead(&[first], me, at(now)), ..g.clone() }, need(own), false, at(now));
+        // A reservation never lets anything in, and what passes leaves room for the head.
+        prop_assert!(free == Fit::Fits || behind == free);
+        if behind == Fit::Fits && !paced && DAY - now < 3_600_000 {
+            prop_assert!(held + own + head <= 1_000);
+        }
+        if behind == Fit::Fits && paced {
+            let w = window(DAY);
+            let plan = planned(1_000, w, Pace::default(), at(now)).unwrap();
+            prop_assert!(spent + head + own <= plan + burst(1_000, Pace::default()));
+        }
     }
 
     #[test]
-    fn top_ups_grant_no_more_than_is_free_and_oldest_first(asks in prop::collection::vec((0..1_000_i64, 0..500_u64), 0..20), free in 0..3_000_u64) {
-        let asks: Vec<_> = asks.iter().enumerate().map(|(task, (s, amount))| Ask { task, started_at: at(*s), amount: *amount }).collect();
-        let (served, left) = top_ups(asks.clone(), free);
-        let granted: u64 = served.iter().map(|(_, t)| if let TopUp::Granted(n) = t { *n } else { 0 }).sum();
-        prop_assert_eq!(granted + left, free);
-        prop_assert!(served.windows(2).all(|w| asks[w[0].0].started_at <= asks[w[1].0].started_at));
-        prop_assert!(served.iter().all(|(i, t)| *t != TopUp::HandBack || asks[*i].amount > left));
+    fn a_top_up_takes_no_more_than_is_left_for_the_older(limit in 0..1_000_u64, spent in 0..1_000_u64, held in 0..1_000_u64, kept in 0..1_000_u64, amount in 0..1_000_u64) {
+        let room = Room { limit, spent, held, kept_for_older: kept };
+        prop_assert_eq!(room.admits(amount), amount == 0 || spent + held + kept + amount <= limit);
     }
 
     #[test]
     fn routing_does_not_depend_on_the_order_of_rows(limits in prop::collection::vec(1..1_000_u64, 1..6), shift in 0..6_usize) {
         let mut candidates: Vec<_> = limits.iter().enumerate().map(|(i, l)| Candidate {
-            subscription: format!("s{i}"), rung: 0, other_provider: false,
+            subscription: format!("s{i}"), rung: 0, sticky: false,
             series: vec![(gauge("s", *l, l / 2, 0), need(10))],
         }).collect();
-        let best = |all: &[Candidate]| all.iter().min_by_key(|c| key(c, None, at(DAY / 2))).unwrap().subscription.clone();
+        let best = |all: &[Candidate]| all.iter().min_by_key(|c| key(c, at(DAY / 2))).unwrap().subscription.clone();
         let before = best(&candidates);
         let by = shift % candidates.len();
         candidates.rotate_left(by);
@@ -278,13 +276,6 @@ proptest! {
         }).collect();
         let c = calibration(&outcomes).unwrap();
         prop_assert!(c.p95_bp >= 8_000, "{c:?}");
-    }
-
-    #[test]
-    fn a_spread_commit_is_neither_lost_nor_made(n in 0..1_u64 << 53, start in 0..DAY, length in 0..DAY, cut in 0..2 * DAY) {
-        let covers = (at(start), at(start + length));
-        let (past, future) = (at(-1), at(3 * DAY));
-        prop_assert_eq!(spread(n, covers, past, at(cut)) + spread(n, covers, at(cut), future), n);
     }
 
     #[test]

@@ -6,8 +6,8 @@ use jiff::civil::date;
 use jiff::tz::TimeZone;
 
 use super::core_tests::{TERMS, gauge, need};
-use super::estimate::{Charge, Cost, Measure, Price, charge, cost};
-use super::hold::{AmountError, Exposure, Late, Report, amount, bound, receive, worst_case};
+use super::estimate::{Cost, Price, cost};
+use super::hold::{bound, spent_at, worst_case};
 use super::ladder::{Candidate, Decision, Fit, Need, Reason, Terms, decide, fit};
 use super::learn::Samples;
 use super::meter::{Knowledge, Reading, difference, level, rate};
@@ -129,15 +129,6 @@ fn a_clock_that_went_back_and_lengths_of_nothing_admit_nothing() {
 }
 
 #[test]
-fn amounts_from_outside() {
-    let largest = (1_i64 << 53) - 1;
-    assert_eq!(amount(-1), Err(AmountError::Negative));
-    assert_eq!(amount(0), Ok(0));
-    assert_eq!(amount(largest), Ok(largest.unsigned_abs()));
-    assert_eq!(amount(largest + 1), Err(AmountError::TooLarge));
-}
-
-#[test]
 fn a_price_of_zero_is_known_and_no_price_is_above_every_limit() {
     let usage = Usage {
         input: 1,
@@ -147,6 +138,7 @@ fn a_price_of_zero_is_known_and_no_price_is_above_every_limit() {
     let free = Price {
         input: 0,
         output: 0,
+        cache_write: 0,
         cache_read: 0,
     };
     assert_eq!(cost(usage, Some(free)), Cost::Known(0));
@@ -180,87 +172,17 @@ fn a_price_of_zero_is_known_and_no_price_is_above_every_limit() {
 }
 
 #[test]
-fn a_unit_a_report_lacks_is_charged_from_the_grant() {
-    let (tokens, cash) = (Measure::Tokens, Measure::CashUsdMicro);
-    let charged = charge(
-        &[(tokens.clone(), 7)].into(),
-        &[(tokens.clone(), 50), (cash.clone(), 9)].into(),
-    );
-    assert_eq!(
-        charged,
-        [(tokens, Charge::Reported(7)), (cash, Charge::Estimated(9))].into()
-    );
-}
-
-#[test]
-fn every_report_is_recorded_and_says_what_is_wrong_with_it() {
-    let good = Report {
-        total: 10,
-        committed: 4,
-        remaining: 6,
-        metered_at: Some(at(50)),
-        granted_at: at(10),
-        received_at: at(60),
-        expired_at: None,
-        window_starts_at: at(0),
-        epoch: 1,
-        current_epoch: 1,
-    };
-    let got = receive(good);
-    assert_eq!(
-        (got.added, got.beyond, got.backwards, got.late, got.spent_at),
-        (6, 0, 0, None, at(50))
-    );
-    assert_eq!(
-        receive(Report { total: 11, ..good }).beyond,
-        1,
-        "above the hold"
-    );
-    assert_eq!(
-        receive(Report {
-            committed: 10,
-            ..good
-        })
-        .added,
-        0,
-        "twice"
-    );
-    let back = receive(Report { total: 3, ..good });
-    assert_eq!((back.added, back.backwards), (0, 1), "backwards");
-    let late = |report| (receive(report).late, receive(report).added);
-    assert_eq!(
-        late(Report { epoch: 0, ..good }),
-        (Some(Late::StaleEpoch), 6)
-    );
-    assert_eq!(
-        late(Report {
-            expired_at: Some(at(60)),
-            ..good
-        }),
-        (Some(Late::AfterExpiry), 6)
-    );
-    assert_eq!(
-        late(Report {
-            window_starts_at: at(55),
-            ..good
-        }),
-        (Some(Late::AfterReset), 6)
-    );
-    let clamped = |m, received| {
-        receive(Report {
-            metered_at: m,
-            received_at: at(received),
-            ..good
-        })
-        .spent_at
-    };
-    assert_eq!(clamped(Some(at(5)), 60), at(10), "metered before the grant");
-    assert_eq!(clamped(Some(at(99)), 60), at(60), "metered in the future");
-    assert_eq!(
-        clamped(None, 5),
-        at(10),
-        "received before the grant: the clock went back"
-    );
+fn spend_belongs_between_grant_and_receipt() {
+    for (metered, received, expected) in [
+        (Some(at(50)), 60, 50),
+        // Metered before the grant, in the future; received before the grant: the clock went back.
+        (Some(at(5)), 60, 10),
+        (Some(at(99)), 60, 60),
+        (None, 60, 60),
+        (None, 5, 10),
+    ] {
+        assert_eq!(spent_at(metered, at(10), at(received)), at(expected));
+    }
 }
 
 #[test]
@@ -268,7 +190,7 @@ fn three_kinds_of_not_knowing() {
     let candidate = |series| Candidate {
         subscription: "a".to_owned(),
         rung: 0,
-        other_provider: false,
+        sticky: false,
         series,
     };
     assert_eq!(
@@ -321,30 +243,42 @@ fn a_closed_series_reopens_by_itself() {
 }
 
 #[test]
-fn the_ladder_goes_down_for_the_cap_and_changes_provider_at_dispatch_only() {
-    let on = |rung, limit, other_provider| Candidate {
+fn the_ladder_goes_down_for_the_cap_only_as_far_as_it_must() {
+    let on = |rung, limit| Candidate {
         subscription: "a".to_owned(),
         rung,
-        other_provider,
+        sticky: false,
         series: vec![(gauge("s", limit, 0, 0), need(50))],
     };
-    let full = [on(0, 10, false), on(1, 10, false), on(3, 100, true)];
+    let full = [on(0, 10), on(1, 10), on(3, 100)];
     assert_eq!(
         decide(&full, TERMS, at(0)),
         Decision::Downgrade(2, Reason::Cap)
     );
-    let claim = Terms {
-        dispatch: false,
+    let pinned = Terms {
+        pinned: true,
         ..TERMS
     };
     assert!(
-        matches!(decide(&full, claim, at(0)), Decision::Refuse(b) if b.reason == Reason::NeverFits)
+        matches!(decide(&full, pinned, at(0)), Decision::Refuse(b) if b.reason == Reason::NeverFits)
     );
-    let paused = Terms {
-        paused_mission: true,
-        ..TERMS
-    };
-    assert_eq!(decide(&full, paused, at(0)), Decision::Paused);
+}
+
+#[test]
+fn every_reason_is_read_back() {
+    for word in [
+        "cap",
+        "pacing",
+        "closed",
+        "unknown",
+        "strict_unknown",
+        "unpriced",
+        "never_fits",
+        "check_failed",
+        "behind",
+    ] {
+        assert_eq!(Reason::from_word(word).map(Reason::as_str), Some(word));
+    }
 }
 
 #[test]
@@ -427,21 +361,8 @@ fn a_run_cut_short_counts_only_above_the_p95() {
 
 #[test]
 fn the_bound_is_stated_in_advance() {
-    let metered = Exposure {
-        max_per_second: Some(100),
-        interval_s: 30,
-    };
-    assert_eq!(worst_case(&[metered, metered]), Some(6_000));
-    assert_eq!(
-        worst_case(&[
-            metered,
-            Exposure {
-                max_per_second: None,
-                interval_s: 30
-            }
-        ]),
-        None
-    );
+    assert_eq!(worst_case(&[Some(3_000), Some(3_000)]), Some(6_000));
+    assert_eq!(worst_case(&[Some(3_000), None]), None);
     assert_eq!(bound(1_000, &[(50, 40), (10, 40)], 7), 1_017);
 }
 
@@ -455,11 +376,12 @@ fn alerts_hold_when_their_rule_says_so() {
         },
         limit: 1_000,
         spent: 810,
-        forecast_p90: None,
-        waiting: (100, 3),
-        capped: true,
+        in_flight: 0,
+        waiting: (0, 0),
         short: (0, 3_600_000),
         pace: Pace::default(),
+        is_paced: false,
+        alert_at: 95,
     };
     assert_eq!(alarms(w, at(day / 2)), [Alarm::Reached(80)]);
     assert_eq!(
@@ -477,20 +399,11 @@ fn alerts_hold_when_their_rule_says_so() {
     );
     let calm = Watched { spent: 100, ..w };
     let forecast = Watched {
-        forecast_p90: Some(1_150),
+        in_flight: 600,
+        waiting: (450, 3),
         ..calm
     };
-    assert_eq!(alarms(forecast, at(day / 2)), [Alarm::WillNotRun(2)]);
-    assert_eq!(
-        alarms(
-            Watched {
-                capped: false,
-                ..forecast
-            },
-            at(day / 2)
-        ),
-        [Alarm::WillCross(1_150)]
-    );
+    assert_eq!(alarms(forecast, at(day / 2)), [Alarm::WillNotRun(1)]);
     let burning = Watched {
         short: (300, 3_600_000),
         ..calm

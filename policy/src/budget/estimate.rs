@@ -1,36 +1,16 @@
-//! Vectors of amounts, prices, and what a report without a unit is charged (budget.md, "Units").
-
-use std::collections::BTreeMap;
+//! Prices, and what a task is expected to need (budget.md, "Units").
 
 use super::pacing::scaled;
-
-/// What an amount counts. Units are never added to each other.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Measure {
-    /// Weighted tokens.
-    Tokens,
-    /// Millionths of a dollar that are billed.
-    CashUsdMicro,
-    /// Millionths of a dollar that a flat subscription would have cost.
-    ApiEquivalentUsdMicro,
-    /// Messages.
-    Messages,
-    /// Seconds of computing.
-    ComputeSeconds,
-    /// A provider's own unit.
-    Own(String),
-}
-
-/// One amount per unit.
-pub type Amounts = BTreeMap<Measure, u64>;
 
 /// Price of a model in millionths of a dollar for a million tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Price {
-    /// Input tokens and cache writes.
+    /// Input tokens.
     pub input: u64,
     /// Output tokens.
     pub output: u64,
+    /// Cache writes.
+    pub cache_write: u64,
     /// Cache reads.
     pub cache_read: u64,
 }
@@ -53,7 +33,7 @@ pub fn cost(usage: super::Usage, price: Option<Price>) -> Cost {
     let of = |tokens: u64, price: u64| u128::from(tokens).checked_mul(u128::from(price));
     let parts = [
         of(usage.input, price.input),
-        of(usage.cache_write, price.input),
+        of(usage.cache_write, price.cache_write),
         of(usage.output, price.output),
         of(usage.cache_read, price.cache_read),
     ];
@@ -62,27 +42,6 @@ pub fn cost(usage: super::Usage, price: Option<Price>) -> Cost {
         .try_fold(0_u128, |sum, part| sum.checked_add(part?));
     sum.and_then(|s| u64::try_from(s.div_ceil(1_000_000)).ok())
         .map_or(Cost::Unknown, Cost::Known)
-}
-
-/// What one unit of a task is charged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Charge {
-    /// As reported.
-    Reported(u64),
-    /// The report lacks the unit: the whole grant, marked estimated.
-    Estimated(u64),
-}
-
-/// Charges every unit some window needs: the reported amount, or else the grant; never nothing.
-/// A unit that was reported but that no window needs is kept as reported.
-pub fn charge(reported: &Amounts, granted: &Amounts) -> BTreeMap<Measure, Charge> {
-    let of_grant = granted
-        .iter()
-        .map(|(unit, n)| (unit.clone(), Charge::Estimated(*n)));
-    let of_report = reported
-        .iter()
-        .map(|(unit, n)| (unit.clone(), Charge::Reported(*n)));
-    of_grant.chain(of_report).collect()
 }
 
 /// The estimate of one unit of a task.
@@ -99,6 +58,30 @@ pub struct Estimate {
 }
 
 impl Estimate {
+    /// A promise of the task's author: granted whole.
+    pub fn promised(n: u64) -> Self {
+        Self {
+            p50: n,
+            p80: n,
+            p95: n,
+            learned: true,
+        }
+    }
+
+    /// What is still to come of a task that has spent `spent` already: at least a tenth of the
+    /// median, because a task that goes on needs something.
+    #[must_use]
+    pub fn after(self, spent: u64) -> Self {
+        let least = self.p50.div_ceil(10);
+        let left = |n: u64| n.saturating_sub(spent).max(least);
+        Self {
+            p50: left(self.p50),
+            p80: left(self.p80),
+            p95: left(self.p95),
+            learned: self.learned,
+        }
+    }
+
     /// Without enough samples: `min(default, limit / 10)`, at least 1.
     pub fn guess(default: u64, limit: u64) -> Self {
         let n = default.min(scaled(limit, 1, 10)).max(1);

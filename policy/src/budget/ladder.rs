@@ -35,6 +35,17 @@ pub struct Gauge {
     pub pace: Option<Pace>,
     /// Whether an unknown state refuses instead of admitting one at a time.
     pub strict: bool,
+    /// What waits in front of the task for this series.
+    pub ahead: Ahead,
+}
+
+/// What the head of a series' queue reserves there for itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ahead {
+    /// Median of the heads that wait for pacing: counts as if it were in flight.
+    pub for_pacing: u64,
+    /// Needs of the heads that wait for the cap: must fit after the reset beside what is held then.
+    pub for_cap: u64,
 }
 
 /// What a task needs in one series.
@@ -67,6 +78,42 @@ pub enum Reason {
     NeverFits,
     /// The check failed.
     CheckFailed,
+    /// It fits, but would move the ETA of who waits in front of it.
+    Behind,
+}
+
+impl Reason {
+    /// The word the register stores.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cap => "cap",
+            Self::Pacing => "pacing",
+            Self::Closed => "closed",
+            Self::Unknown => "unknown",
+            Self::StrictUnknown => "strict_unknown",
+            Self::Unpriced => "unpriced",
+            Self::NeverFits => "never_fits",
+            Self::CheckFailed => "check_failed",
+            Self::Behind => "behind",
+        }
+    }
+
+    /// The reason of a stored word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [
+            Self::Cap,
+            Self::Pacing,
+            Self::Closed,
+            Self::Unknown,
+            Self::StrictUnknown,
+            Self::Unpriced,
+            Self::NeverFits,
+            Self::CheckFailed,
+            Self::Behind,
+        ]
+        .into_iter()
+        .find(|reason| reason.as_str() == word)
+    }
 }
 
 /// Whether a task fits a series.
@@ -81,8 +128,8 @@ pub enum Fit {
 }
 
 /// Whether a task fits one series now. `start_now` is an operator's override: past pacing, never
-/// past the cap. Order: failed check, unpriced, never fits,
-/// closed, unknown, cap, pacing. An unknown series admits one task at a time, within what is left.
+/// past the cap. Order: failed check, unpriced, never fits, closed, unknown, cap, pacing, queue. An
+/// unknown series admits one task at a time, within what is left.
 pub fn fit(gauge: &Gauge, need: Need, start_now: bool, now: Timestamp) -> Fit {
     let reset = gauge.window.resets_at;
     if gauge.knowledge == Knowledge::Failed {
@@ -111,20 +158,55 @@ pub fn fit(gauge: &Gauge, need: Need, start_now: bool, now: Timestamp) -> Fit {
     if unknown {
         return Fit::Fits;
     }
-    let Some(pace) = gauge.pace.filter(|_| !start_now) else {
+    if start_now {
         return Fit::Fits;
+    }
+    match paced(gauge, need, 0, now) {
+        Pacing::Wait(at) => return Fit::Wait(Reason::Pacing, Some(at)),
+        Pacing::Unpaced | Pacing::Within | Pacing::Idle => {}
+    }
+    behind(gauge, need, now)
+}
+
+/// What pacing says of a task with `ahead` counted as in flight.
+fn paced(gauge: &Gauge, need: Need, ahead: u64, now: Timestamp) -> Pacing {
+    let Some(pace) = gauge.pace else {
+        return Pacing::Unpaced;
     };
     let paced = Paced {
         spent: gauge.spent,
-        in_flight: gauge.in_flight,
+        in_flight: gauge.in_flight.saturating_add(ahead),
         new: need.p50,
         recent: gauge.recent,
         running: gauge.running,
     };
-    match pacing(gauge.limit, gauge.window, pace, paced, now) {
-        Pacing::Wait(at) => Fit::Wait(Reason::Pacing, Some(at)),
-        Pacing::Unpaced | Pacing::Within | Pacing::Idle => Fit::Fits,
+    pacing(gauge.limit, gauge.window, pace, paced, now)
+}
+
+/// A task that starts now is expected to be over this much later, in milliseconds.
+const OVER_AFTER_MS: i64 = 3_600_000;
+
+/// Whether the task leaves the heads of the queue their ETA: for pacing they count as in flight; for the
+/// cap they must fit after the reset beside what is still held then, which is what runs now if the reset
+/// is near; where no reset is known nobody passes.
+fn behind(gauge: &Gauge, need: Need, now: Timestamp) -> Fit {
+    let reset = gauge.window.resets_at;
+    let Ahead {
+        for_pacing,
+        for_cap,
+    } = gauge.ahead;
+    if for_pacing > 0
+        && let Pacing::Wait(at) = paced(gauge, need, for_pacing, now)
+    {
+        return Fit::Wait(Reason::Behind, Some(at));
     }
+    let held = gauge.held.saturating_add(need.grant.unwrap_or(0));
+    let is_near = reset.is_none_or(|at| at.as_millis() - now.as_millis() < OVER_AFTER_MS);
+    let moves = reset.is_none() || held.saturating_add(for_cap) > gauge.limit;
+    if for_cap > 0 && is_near && moves {
+        return Fit::Wait(Reason::Behind, reset);
+    }
+    Fit::Fits
 }
 
 /// `limit - spent - held - kept free`, not below 0.
@@ -143,8 +225,8 @@ pub struct Candidate {
     pub subscription: String,
     /// Place of the model on the ladder; 0 is the highest.
     pub rung: usize,
-    /// Whether it is another provider than the present one.
-    pub other_provider: bool,
+    /// Whether it ran this work before, so that its context may be in a cache there.
+    pub sticky: bool,
     /// The series with what the task needs there.
     pub series: Vec<(Gauge, Need)>,
 }
@@ -158,14 +240,10 @@ pub struct Terms {
     pub ceiling: usize,
     /// The task pins its model.
     pub pinned: bool,
-    /// At dispatch; only then may the provider change.
-    pub dispatch: bool,
     /// `task start --now`.
     pub start_now: bool,
     /// Pacing waits longer than this, in milliseconds, may downgrade (default 30 minutes).
     pub max_wait_ms: i64,
-    /// Its mission is paused.
-    pub paused_mission: bool,
 }
 
 /// What binds a task.
@@ -192,8 +270,6 @@ pub enum Decision {
     Queue(Binding),
     /// No reset can help.
     Refuse(Binding),
-    /// Its mission is paused.
-    Paused,
     /// No subscription serves the model.
     NoCandidate,
 }
@@ -217,11 +293,7 @@ fn binding(candidate: &Candidate, start_now: bool, now: Timestamp) -> (Fit, Stri
 /// Goes down the ladder. Of several candidates that fit on a rung the lowest [`super::route`] score
 /// is taken. Downgrades only for the cap or a pacing ETA beyond the task's patience.
 pub fn decide(candidates: &[Candidate], terms: Terms, now: Timestamp) -> Decision {
-    if terms.paused_mission {
-        return Decision::Paused;
-    }
     let top = terms.asked.max(terms.ceiling);
-    let allowed = |c: &Candidate| c.rung >= top && (terms.dispatch || !c.other_provider);
     let fits: Vec<_> = candidates
         .iter()
         .map(|c| binding(c, terms.start_now, now))
@@ -229,9 +301,9 @@ pub fn decide(candidates: &[Candidate], terms: Terms, now: Timestamp) -> Decisio
     let best = |rung: usize| {
         let on = (0..candidates.len()).filter(|i| {
             let c = &candidates[*i];
-            c.rung == rung && allowed(c) && fits[*i].0 == Fit::Fits
+            c.rung == rung && fits[*i].0 == Fit::Fits
         });
-        on.min_by_key(|i| super::route::key(&candidates[*i], None, now))
+        on.min_by_key(|i| super::route::key(&candidates[*i], now))
     };
     if let Some(index) = best(top) {
         let governed = !candidates[index].series.is_empty();
@@ -241,8 +313,7 @@ pub fn decide(candidates: &[Candidate], terms: Terms, now: Timestamp) -> Decisio
             Decision::Ungoverned
         };
     }
-    let asked =
-        (0..candidates.len()).filter(|i| candidates[*i].rung == top && allowed(&candidates[*i]));
+    let asked = (0..candidates.len()).filter(|i| candidates[*i].rung == top);
     let soonest = asked.min_by_key(|i| match fits[*i].0 {
         Fit::Wait(_, Some(at)) => (0, at),
         Fit::Fits | Fit::Wait(_, None) => (1, now),

@@ -22,11 +22,7 @@ pub fn score(candidate: &Candidate, now: Timestamp) -> i128 {
 
 /// The sort key of a candidate: its score, less the stickiness if it ran the task's context
 /// before; ties by name.
-pub fn key<'a>(candidate: &'a Candidate, sticky: Option<&str>, now: Timestamp) -> (i128, &'a str) {
-    let bonus = if sticky == Some(candidate.subscription.as_str()) {
-        STICKINESS_BP
-    } else {
-        0
-    };
+pub fn key(candidate: &Candidate, now: Timestamp) -> (i128, &str) {
+    let bonus = if candidate.sticky { STICKINESS_BP } else { 0 };
     (score(candidate, now) - bonus, &candidate.subscription)
 }

@@ -4,17 +4,6 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn capped(limit: u64, committed: u64, held: u64, presumed: u64) -> Capped {
-    Capped {
-        limit,
-        totals: Totals {
-            committed,
-            held,
-            presumed,
-        },
-    }
-}
-
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_millis(seconds * 1_000)
 }
@@ -32,75 +21,6 @@ fn cache_reads_count_a_tenth() {
         cache_read: 49,
     };
     assert_eq!(usage.tokens(), 127);
-}
-
-#[test]
-fn the_cap_is_exact() {
-    let full = [capped(100, 50, 30, 10)];
-    assert_eq!(admit(&full, Some(10), 50), Admission::Fits { grant: 10 });
-    let refused = Admission::Cap {
-        series: 0,
-        needed: 11,
-    };
-    assert_eq!(admit(&full, Some(11), 50), refused);
-}
-
-#[test]
-fn the_first_full_series_is_named() {
-    let series = [capped(1_000, 0, 0, 0), capped(100, 100, 0, 0)];
-    let refused = Admission::Cap {
-        series: 1,
-        needed: 5,
-    };
-    assert_eq!(admit(&series, Some(5), 50), refused);
-}
-
-#[test]
-fn without_a_projection_only_a_full_window_refuses() {
-    assert_eq!(admit(&[], None, 50), Admission::Ungoverned);
-    assert_eq!(
-        admit(&[capped(1_000, 0, 0, 0)], None, 50_000),
-        Admission::Fits { grant: 100 }
-    );
-    assert_eq!(
-        admit(&[capped(1_000, 960, 0, 0)], None, 50_000),
-        Admission::Fits { grant: 40 }
-    );
-    let refused = Admission::Cap {
-        series: 0,
-        needed: 1,
-    };
-    assert_eq!(admit(&[capped(1_000, 1_000, 0, 0)], None, 50_000), refused);
-    assert_eq!(admit(&[capped(0, 0, 0, 0)], None, 50_000), refused);
-}
-
-#[test]
-fn a_projection_of_nothing_is_refused_by_a_full_window() {
-    let refused = Admission::Cap {
-        series: 0,
-        needed: 0,
-    };
-    assert_eq!(admit(&[capped(10, 10, 0, 0)], Some(0), 50), refused);
-}
-
-#[test]
-fn a_reset_in_the_past_ends_the_window_and_opens_the_next() {
-    let current = Window {
-        starts_at: at(0),
-        resets_at: Some(at(1_000)),
-    };
-    let done = reset(current, length(500), at(600), at(800)).unwrap();
-    assert_eq!(done.ended.resets_at, Some(at(600)));
-    let next = Window {
-        starts_at: at(600),
-        resets_at: Some(at(1_100)),
-    };
-    assert_eq!(done.next, Some(next));
-    assert_eq!(
-        reset(current, None, at(0), at(800)),
-        Err(ResetError::BeforeStart)
-    );
-    assert_eq!(reset(current, None, at(900), at(800)).unwrap().next, None);
 }
 
 #[test]
@@ -172,20 +92,6 @@ proptest! {
     fn readings_in_any_order_and_number_commit_the_largest(readings in prop::collection::vec(0..1_000_000_u64, 1..30)) {
         let committed = readings.iter().fold(0, |c, r| c + added(*r, c));
         prop_assert_eq!(Some(committed), readings.iter().copied().max());
-    }
-
-    #[test]
-    fn nothing_is_admitted_above_the_limit(
-        limits in prop::collection::vec(0..1_000_000_u64, 1..4),
-        asks in prop::collection::vec(prop::option::of(0..300_000_u64), 1..40),
-    ) {
-        let mut series: Vec<_> = limits.iter().map(|l| capped(*l, 0, 0, 0)).collect();
-        for ask in asks {
-            if let Admission::Fits { grant } = admit(&series, ask, DEFAULT_ESTIMATE) {
-                series.iter_mut().for_each(|s| s.totals.held += grant);
-            }
-            prop_assert!(series.iter().all(|s| s.totals.over(s.limit) == 0));
-        }
     }
 
     #[test]

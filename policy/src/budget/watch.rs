@@ -15,26 +15,26 @@ pub struct Watched {
     pub limit: u64,
     /// Committed, presumed and external.
     pub spent: u64,
-    /// p90 of the window's total at the reset, where one is known.
-    pub forecast_p90: Option<u64>,
-    /// p50 of the tasks that wait for the series, and their number.
+    /// Sum of the medians still to come of running tasks.
+    pub in_flight: u64,
+    /// Sum of the medians of the tasks that wait for the series, and their number.
     pub waiting: (u64, u64),
-    /// Whether the limit is a hard cap; otherwise advisory.
-    pub capped: bool,
     /// Spent in the short window, and its length in milliseconds.
     pub short: (u64, i64),
     /// Data of the pacing rule.
     pub pace: Pace,
+    /// Whether pacing is in force; then it, and not an alarm, bounds the rate.
+    pub is_paced: bool,
+    /// Share of the limit that is always told, in percent (default 95).
+    pub alert_at: u8,
 }
 
 /// A rule with what it found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Alarm {
-    /// The percent of the limit that was reached: 50, 80, 95 or 100.
+    /// The percent of the limit that was reached: 50, 80, the alert's own, or 100.
     Reached(u8),
-    /// An advisory limit will be crossed; the p90 of the total.
-    WillCross(u64),
-    /// On a capped series about so many tasks will not run before the reset.
+    /// About so many of the tasks that wait will not run before the reset.
     WillNotRun(u64),
     /// At the present rate the limit is reached at that instant, before the reset.
     BurnRate(Timestamp),
@@ -53,65 +53,49 @@ pub fn alarms(w: Watched, now: Timestamp) -> Vec<Alarm> {
         .collect()
 }
 
-/// 95 and 100 % always; 50 and 80 % only when `spent > planned + burst`.
+/// Whether `spent` has reached a percentage of the limit; without a limit to speak of (0), the first token
+/// has.
+pub fn has_reached(spent: u64, limit: u64, percent: u8) -> bool {
+    spent > 0 && u128::from(spent) * 100 >= u128::from(limit) * u128::from(percent)
+}
+
+/// The alert's own percentage and 100 % always; 50 and 80 % only when `spent > planned + burst`.
 fn percent(w: Watched, now: Timestamp) -> Option<Alarm> {
     let plan = planned(w.limit, w.window, w.pace, now);
     let ahead = plan.is_some_and(|p| w.spent > p.saturating_add(burst(w.limit, w.pace)));
-    let reached =
-        |p: &u8| w.spent > 0 && u128::from(w.spent) * 100 >= u128::from(w.limit) * u128::from(*p);
-    let rules = [100_u8, 95, 80, 50].into_iter();
+    let mut rules = [100, w.alert_at, 80, 50];
+    rules.sort_unstable_by_key(|p| std::cmp::Reverse(*p));
     rules
-        .filter(|p| *p >= 95 || ahead)
-        .find(reached)
+        .into_iter()
+        .filter(|p| *p >= w.alert_at || ahead)
+        .find(|p| has_reached(w.spent, w.limit, *p))
         .map(Alarm::Reached)
 }
 
-/// Advisory: the p90 crosses the limit. Capped: `ceil((p90 - limit) / p50)` tasks will not run, at
+/// `spent + in flight + waiting > limit`: `ceil(the excess / their mean median)` tasks will not run, at
 /// most those that wait.
 fn forecast(w: Watched) -> Option<Alarm> {
-    let p90 = w.forecast_p90.filter(|p| *p > w.limit)?;
-    if !w.capped {
-        return Some(Alarm::WillCross(p90));
-    }
-    let (p50, tasks) = w.waiting;
-    let late = (p90 - w.limit).div_ceil(p50.max(1)).min(tasks);
+    w.window.resets_at?;
+    let (medians, tasks) = w.waiting;
+    let total = w.spent.saturating_add(w.in_flight).saturating_add(medians);
+    let excess = total.checked_sub(w.limit).filter(|n| *n > 0)?;
+    let mean = medians.checked_div(tasks)?.max(1);
+    let late = excess.div_ceil(mean).min(tasks);
     (late > 0).then_some(Alarm::WillNotRun(late))
 }
 
 /// `left * short length / short spend` from now, when that is before the reset; only for series of
-/// 24 hours and more with a short window of an hour and more.
+/// 24 hours and more with a short window of an hour and more, and only where pacing does not bound the rate.
 fn burn_rate(w: Watched, now: Timestamp) -> Option<Alarm> {
     let reset = w.window.resets_at?;
     let length = reset
         .as_millis()
         .saturating_sub(w.window.starts_at.as_millis());
     let (spent, over) = w.short;
-    if length < DAY_MS || over < HOUR_MS || spent == 0 || w.spent >= w.limit {
+    if w.is_paced || length < DAY_MS || over < HOUR_MS || spent == 0 || w.spent >= w.limit {
         return None;
     }
     let wait = scaled(w.limit - w.spent, over.unsigned_abs(), spent);
     let at = now.as_millis().checked_add(i64::try_from(wait).ok()?)?;
     (at < reset.as_millis()).then(|| Alarm::BurnRate(Timestamp::from_millis(at)))
-}
-
-/// The part of a commit that falls into [from, to) when it is spread evenly over the time it
-/// covers; a commit that covers no time counts at its end.
-pub fn spread(n: u64, covers: (Timestamp, Timestamp), from: Timestamp, to: Timestamp) -> u64 {
-    let (start, end) = (covers.0.as_millis(), covers.1.as_millis());
-    if end <= start {
-        return if (from.as_millis()..to.as_millis()).contains(&end) {
-            n
-        } else {
-            0
-        };
-    }
-    let before = |at: Timestamp| {
-        let gone = at.as_millis().clamp(start, end).saturating_sub(start);
-        scaled(
-            n,
-            gone.unsigned_abs(),
-            end.saturating_sub(start).unsigned_abs(),
-        )
-    };
-    before(to).saturating_sub(before(from))
 }

@@ -34,11 +34,15 @@ pub(super) fn no_command() -> Fault {
 /// The word at `index` is no command, or no command of the group that the first word names.
 pub(super) fn unknown_command(words: &[Word], index: usize) -> Fault {
     let word = &words[index].text;
-    let group = words[..index].first().map(|w| w.text.to_lowercase());
+    let names: Vec<String> = words[..index]
+        .iter()
+        .map(|w| w.text.to_lowercase())
+        .collect();
+    let group = (index > 0).then(|| names.join("."));
     let (detail, topic) = match &group {
-        Some(group) => (
-            format!("\"{word}\" is not a {group} command"),
-            format!("help {group}"),
+        Some(_) => (
+            format!("\"{word}\" is not a {} command", names.join(" ")),
+            format!("help {}", names.join(" ")),
         ),
         None => (format!("\"{word}\" is not a command"), "help".to_owned()),
     };

@@ -29,8 +29,8 @@ pub(super) fn view(topic: &[String]) -> Result<HelpView, Problem> {
             Ok(HelpView {
                 about: (*about).to_owned(),
                 groups: vec![section("Commands", members(group))],
-                more: Some(format!("{PREFIX}help {group} COMMAND")),
-                ..titled(group)
+                more: Some(format!("{PREFIX}help {} COMMAND", group.replace('.', " "))),
+                ..titled(&group.replace('.', " "))
             })
         },
     )
@@ -66,9 +66,13 @@ fn unknown(name: &str) -> Problem {
 
 fn overview() -> HelpView {
     let flat = language::verbs().filter(|v| !v.name.contains('.'));
-    let families = language::groups().iter().map(|(group, about)| {
-        let verbs: Vec<&str> = members(group)
+    let outer = language::groups()
+        .iter()
+        .filter(|(group, _)| !group.contains('.'));
+    let families = outer.map(|(group, about)| {
+        let verbs: Vec<String> = members(group)
             .map(|v| v.name.split_once('.').map_or(v.name, |(_, verb)| verb))
+            .map(|words| words.replace('.', " "))
             .collect();
         HelpLine {
             what: format!("{PREFIX}{group} {}", verbs.join(" | ")),
@@ -216,5 +220,5 @@ fn is_reference(arg: &Arg) -> bool {
     arg.is_required_set()
         && names
             .iter()
-            .any(|n| matches!(n.as_str(), "TASK" | "MISSION" | "PROPOSAL"))
+            .any(|n| matches!(n.as_str(), "TASK" | "MISSION" | "PROPOSAL" | "ALERT"))
 }

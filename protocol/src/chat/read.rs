@@ -5,7 +5,7 @@ use clap::Arg;
 use super::fault::{self, Fault};
 use super::token::{self, Word};
 use super::{MAX_LINE, PREFIX, mend, place};
-use crate::ids::{MissionRef, ProposalRef, TaskRef};
+use crate::ids::{IncidentRef, MissionRef, ProposalRef, TaskRef};
 use crate::language::{self, Query, Request, Verb};
 use crate::problem::{Code, Problem};
 use crate::verbs::fleet::Help;
@@ -88,18 +88,25 @@ fn resolve(words: &[Word]) -> Result<Path, Fault> {
     if let Some(verb) = language::verb(&first) {
         return Ok(Path::Verb(verb, 1));
     }
-    if !language::is_group(&first) {
-        return Err(fault::unknown_command(words, 0));
+    in_group(words, first, 1)
+}
+
+/// Reads on in a group named by the words so far.
+fn in_group(words: &[Word], group: String, used: usize) -> Result<Path, Fault> {
+    if !language::is_group(&group) {
+        return Err(fault::unknown_command(words, used - 1));
     }
-    let Some(second) = words.get(1).map(|w| w.text.to_lowercase()) else {
-        return Ok(Path::Help(vec![first]));
+    let topic = || group.split('.').map(str::to_owned).collect();
+    let Some(next) = words.get(used).map(|w| w.text.to_lowercase()) else {
+        return Ok(Path::Help(topic()));
     };
-    if second == "help" || is_help_flag(&second) {
-        return Ok(Path::Help(vec![first]));
+    if next == "help" || is_help_flag(&next) {
+        return Ok(Path::Help(topic()));
     }
-    match language::verb(&format!("{first}.{second}")) {
-        Some(verb) => Ok(Path::Verb(verb, 2)),
-        None => Err(fault::unknown_command(words, 1)),
+    let name = format!("{group}.{next}");
+    match language::verb(&name) {
+        Some(verb) => Ok(Path::Verb(verb, used + 1)),
+        None => in_group(words, name, used + 1),
     }
 }
 
@@ -166,6 +173,7 @@ fn reference_reader(arg: &Arg) -> Option<fn(&str) -> bool> {
         "TASK" => Some(|word| word.parse::<TaskRef>().is_ok()),
         "MISSION" => Some(|word| word.parse::<MissionRef>().is_ok()),
         "PROPOSAL" => Some(|word| word.parse::<ProposalRef>().is_ok()),
+        "ALERT" => Some(|word| word.parse::<IncidentRef>().is_ok()),
         _ => None,
     }
 }

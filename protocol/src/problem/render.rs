@@ -7,7 +7,8 @@ impl Problem {
     /// The problem as people read it: cause, the line with carets under the wrong word, a line that
     /// works, what to do, and what finds the log line.
     pub fn document(&self) -> Document {
-        let mut document = Document::new().paragraph([text(format!("❌ {}", self.detail))]);
+        let mut document =
+            Document::new().paragraph([text(format!("{} {}", self.mark(), self.detail))]);
         document = match &self.at {
             Some(Place::Word { line, start, len }) => document.code(carets(line, *start, *len)),
             Some(Place::Path(path)) if !path.is_empty() => {
@@ -30,6 +31,14 @@ impl Problem {
             document = document.paragraph([italic(format!("Reference: {reference}"))]);
         }
         document
+    }
+
+    /// What waits is no failure: it starts by itself.
+    fn mark(&self) -> &'static str {
+        match self.code {
+            Code::BudgetCap | Code::BudgetWait => "⏳",
+            _ => "❌",
+        }
     }
 }
 

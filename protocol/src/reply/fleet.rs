@@ -79,6 +79,9 @@ pub struct StatusView {
     pub tasks: Vec<(TaskStatus, u64)>,
     /// Tasks that may be claimed now.
     pub ready: u64,
+    /// Tasks that wait for budget.
+    #[serde(default)]
+    pub waiting: u64,
     /// Agents that are not retired.
     pub agents: u64,
     /// Of those, agents with a heartbeat in the last five minutes.

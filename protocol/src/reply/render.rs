@@ -1,10 +1,13 @@
 //! What people read of an answer. The first line carries the fact.
 
 mod agent;
+mod alert;
 mod board;
 mod budget;
 mod card;
+mod governance;
 mod minutes;
+mod spending;
 mod task;
 mod words;
 
@@ -41,6 +44,23 @@ impl Reply {
             Self::Spend(view) => budget::spend(view),
             Self::Budget(changed) => budget::window(changed, reader),
             Self::Budgets(all) => budget::windows(all, reader),
+            Self::Granted(view) => budget::granted(view),
+            Self::Meter(view) => governance::meter(view),
+            Self::Explained(view) => governance::explained(view, reader),
+            Self::Limits(all) => governance::limits(all, reader),
+            Self::Windows(all) => governance::past(all, reader),
+            Self::Audited(view) => governance::audited(view),
+            Self::Ladder(changed) => governance::ladder(changed),
+            Self::Exported(toml) => Document::new().code(toml.clone()),
+            Self::Imported(view) => governance::imported(view),
+            Self::Queue(all) => governance::queue(all, reader),
+            Self::Subscription(changed) => spending::subscription(changed, reader),
+            Self::Subscriptions(all) => spending::subscriptions(all),
+            Self::Price(changed) => spending::price(changed),
+            Self::Prices(all) => spending::prices(all),
+            Self::Alert(changed) => alert::alert(changed, reader),
+            Self::Alerts(all) => alert::alerts(all, reader),
+            Self::SpendReport(view) => spending::report(view),
             Self::Proposal(changed) => board::proposal(changed, reader),
             Self::Proposals(all) => board::proposals(all, reader),
             Self::Ballot(view) => board::ballot(view),
@@ -130,9 +150,13 @@ fn status(view: &StatusView, reader: &Reader<'_>) -> Document {
         0 => "none open".to_owned(),
         open => format!("{} open", number(open)),
     };
+    let waiting = match view.waiting {
+        0 => String::new(),
+        n => format!("; waiting for budget: {} (!queue)", number(n)),
+    };
     document = document.list([
         vec![text(format!(
-            "Tasks: {}; ready to be claimed: {}",
+            "Tasks: {}; ready to be claimed: {}{waiting}",
             by_status(&view.tasks),
             number(view.ready)
         ))],
@@ -144,7 +168,7 @@ fn status(view: &StatusView, reader: &Reader<'_>) -> Document {
             .heading([text("Needs a look")])
             .list(view.incidents.iter().map(|i| incident(i, reader)));
     }
-    document.then(budget::windows(&view.budgets, reader))
+    document.then(budget::overview(&view.budgets, reader))
 }
 
 /// An open incident: `⚠ budget threshold since today 14:05 CET: claude weekly: 95 % spent`.

@@ -81,6 +81,12 @@ pub struct TaskView {
     /// Projected tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub projected_tokens: Option<u64>,
+    /// The account that its attempt runs on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<Name>,
+    /// The model that its attempt runs with, or that it asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<Name>,
     /// Tokens granted to the current attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub granted_tokens: Option<u64>,

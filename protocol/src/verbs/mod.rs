@@ -5,12 +5,16 @@
 //! numbers allow a leading hyphen.
 
 pub mod agent;
+pub mod alert;
 pub mod board;
 pub mod budget;
 pub mod fleet;
 pub mod member;
 pub mod mission;
+pub mod price;
+pub mod report;
 pub mod spend;
+pub mod subscription;
 pub mod task;
 
 /// Declares a struct of arguments with the derives and serde rules all verbs share.

@@ -2,7 +2,7 @@
 
 use super::args;
 use crate::ids::TaskRef;
-use crate::scalar::{Count, Name};
+use crate::scalar::{Count, Name, Note};
 use crate::time::Moment;
 
 args! {
@@ -31,6 +31,18 @@ args! {
         #[arg(long, value_name = "N")]
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cash_usd_micro: Option<Count>,
+        /// Messages sent to the provider
+        #[arg(long, value_name = "N")]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        messages: Option<Count>,
+        /// The provider's own credits
+        #[arg(long, value_name = "N")]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        credits: Option<Count>,
+        /// Seconds of machine time
+        #[arg(long, value_name = "N")]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        compute_seconds: Option<Count>,
         /// The model that ran
         #[arg(long)]
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -51,5 +63,68 @@ args! {
         #[arg(long, value_name = "TIME")]
         #[serde(default, skip_serializing_if = "Option::is_none")]
         spent_at: Option<Moment>,
+    }
+}
+args! {
+    /// Take a grant for work that runs without one
+    Hold {
+        /// The task
+        #[arg(value_name = "TASK")]
+        task: TaskRef,
+    }
+}
+args! {
+    /// Ask for more for a running task; refused, it gets one turn to hand back
+    TopUp {
+        /// The task
+        #[arg(value_name = "TASK")]
+        task: TaskRef,
+        /// How many tokens more (default: half the task's median)
+        #[arg(long, value_name = "N")]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tokens: Option<Count>,
+    }
+}
+args! {
+    /// Commit what a task has spent so far by your own word: totals, not increments
+    Commit {
+        /// The task
+        #[arg(value_name = "TASK")]
+        task: TaskRef,
+        /// Tokens in all
+        #[arg(long, value_name = "N")]
+        tokens: Count,
+        /// The attempt it belongs to (default: the current one)
+        #[arg(long, value_name = "N")]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        attempt: Option<Count>,
+    }
+}
+args! {
+    /// Hand back what is left of a grant; the work goes on without
+    Release {
+        /// The task
+        #[arg(value_name = "TASK")]
+        task: TaskRef,
+    }
+}
+args! {
+    /// Settle what a lost attempt was presumed to have spent
+    Settle {
+        /// The task
+        #[arg(value_name = "TASK")]
+        task: TaskRef,
+        /// The attempt (default: the current one)
+        #[arg(long, value_name = "N")]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        attempt: Option<Count>,
+        /// What it spent in tokens, in all
+        #[arg(long, value_name = "N", conflicts_with = "unknown", required_unless_present = "unknown")]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tokens: Option<Count>,
+        /// Why that will never be known; the presumption becomes final
+        #[arg(long, value_name = "REASON", allow_hyphen_values = true)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unknown: Option<Note>,
     }
 }

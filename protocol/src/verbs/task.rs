@@ -3,6 +3,7 @@
 use super::{args, words};
 use crate::ids::{MissionRef, TaskRef};
 use crate::scalar::{Brief, Count, Name, Note, Percent, Title};
+use crate::time::Length;
 
 words! {
     /// State of a task; the fleet's task schema plus blocked, queued, budget_paused and cancelled.
@@ -85,6 +86,18 @@ args! {
         #[arg(long, value_name = "N")]
         #[serde(default, skip_serializing_if = "Option::is_none")]
         projected_tokens: Option<Count>,
+        /// The model it asks for; pacing and the cap may lower it along the ladder
+        #[arg(long)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        model: Option<Name>,
+        /// No other model will do
+        #[arg(long, requires = "model")]
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        pin_model: bool,
+        /// How long pacing may make it wait before its model is lowered instead (default: 30m)
+        #[arg(long, value_name = "LENGTH")]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        max_wait: Option<Length>,
         /// How often it may be tried (default: 3)
         #[arg(long, value_name = "N")]
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -131,6 +144,17 @@ args! {
         #[arg(value_name = "TASK")]
         #[serde(default, skip_serializing_if = "Option::is_none")]
         task: Option<TaskRef>,
+    }
+}
+args! {
+    /// Let a waiting task start past pacing and queue, never past the cap
+    Start {
+        /// The task
+        #[arg(value_name = "TASK")]
+        task: TaskRef,
+        /// At once
+        #[arg(long, required = true)]
+        now: bool,
     }
 }
 args! {

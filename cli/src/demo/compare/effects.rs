@@ -64,7 +64,7 @@ fn of_command(command: &Command, reply: Option<&Reply>) -> Option<String> {
         Command::TaskAdd(a) => task(a.title.as_str()),
         Command::MissionNew(a) => mission(a.title.as_str()),
         Command::MemberAdd(a) => member(a.user.as_str()),
-        Command::BudgetSet(a) => limit(a.provider.as_str()),
+        Command::BudgetSet(a) => limit(a.provider.as_ref()?.as_str()),
         Command::BoardPropose(a) => proposal(a.title.as_str()),
         Command::BoardVote(a) => ballot(&a.proposal.to_string(), a.verdict),
         Command::AgentRegister(a) => life(a.name.as_str()),
@@ -124,9 +124,7 @@ pub(super) async fn found(gateway: &Gateway) -> Result<Effects, CliError> {
             }
             Reply::Missions(all) => all.iter().for_each(|m| count(mission(&m.title), 1)),
             Reply::Members(all) => all.iter().for_each(|m| count(member(m.user.as_str()), 1)),
-            Reply::Budgets(all) => all
-                .iter()
-                .for_each(|w| count(limit(w.provider.as_str()), 1)),
+            Reply::Budgets(all) => all.iter().for_each(|w| count(limit(w.key.as_str()), 1)),
             Reply::Agents(all) => {
                 all.iter()
                     .for_each(|a| count(life(a.name.as_str()), a.incarnation));

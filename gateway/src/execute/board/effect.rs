@@ -138,7 +138,7 @@ fn words(exec: &Exec<'_>, effect: &Effect, named: &str) -> String {
                 .map_or_else(String::new, |m| format!(", resets {}", when(m)));
             format!(
                 "Sets the limit of {}{window} to {} {}{reset}.",
-                s.provider,
+                s.series(),
                 number(s.limit.get()),
                 s.unit.noun()
             )
@@ -150,7 +150,7 @@ fn words(exec: &Exec<'_>, effect: &Effect, named: &str) -> String {
                 .map_or_else(String::new, |w| format!(" {w}"));
             format!(
                 "Ends the present window of {}{window} {}.",
-                r.provider,
+                r.series(),
                 when(&r.reset_at)
             )
         }
@@ -245,6 +245,7 @@ async fn attempt(
         outbox: Vec::new(),
         answer_subject: None,
         keep_refused: false,
+        dry_run: false,
     };
     let ran = Box::pin(command(&mut inner, &effect.0)).await;
     let rows = std::mem::take(&mut inner.outbox);

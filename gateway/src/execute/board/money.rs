@@ -8,6 +8,7 @@ use fleet_protocol::verbs::budget::Unit;
 use jiff::SignedDuration;
 
 use crate::db::time;
+use crate::execute::budget::gauge::{self, Which};
 use crate::execute::budget::series;
 use crate::execute::{Exec, Stop};
 
@@ -24,14 +25,9 @@ pub(super) struct Moved {
 
 /// What an effect would move as limits are now.
 pub(super) async fn moved(exec: &mut Exec<'_>, effect: Option<&Effect>) -> Result<Moved, Stop> {
-    let (provider, window, limit, unit) = match effect.map(|e| e.0.as_ref()) {
-        Some(Command::BudgetSet(set)) => (
-            &set.provider,
-            &set.window,
-            Some(set.limit.get()),
-            Some(set.unit),
-        ),
-        Some(Command::BudgetReset(reset)) => (&reset.provider, &reset.window, None, None),
+    let (named, limit, unit) = match effect.map(|e| e.0.as_ref()) {
+        Some(Command::BudgetSet(set)) => (set.series(), Some(set.limit.get()), Some(set.unit)),
+        Some(Command::BudgetReset(reset)) => (reset.series(), None, None),
         _ => {
             return Ok(Moved {
                 provider: None,
@@ -39,10 +35,12 @@ pub(super) async fn moved(exec: &mut Exec<'_>, effect: Option<&Effect>) -> Resul
             });
         }
     };
-    let all = series::read(exec, Some(provider.as_str()), false).await?;
+    let (scope, key) = series::scope(exec, named).await?;
+    let all = gauge::read(exec, &Which::scopes([(scope, key.as_str())])).await?;
     let present = all
         .iter()
-        .find(|s| window.as_ref().is_none_or(|w| s.name == *w));
+        .map(|g| &g.series)
+        .find(|s| named.window.is_none_or(|w| s.name == *w));
     let before = present.map_or(0, |s| s.limit);
     let money = match (limit, unit.or(present.map(|s| s.unit))) {
         // A lower limit gives nobody anything.
@@ -54,7 +52,7 @@ pub(super) async fn moved(exec: &mut Exec<'_>, effect: Option<&Effect>) -> Resul
         _ => Money::Unknown,
     };
     Ok(Moved {
-        provider: Some(provider.to_string()),
+        provider: Some(named.to_string()),
         money,
     })
 }

@@ -1,328 +1,609 @@
-//! Where the life of a task meets the budget: the hold before an attempt, and its end.
+//! Admission: the ladder before an attempt starts, and the holds it takes (budget.md, "The ladder").
 
-use fleet_policy::budget::{
-    Admission, Capped, DEFAULT_ESTIMATE, Movement, admit as decide, presume, release,
-    settle_unknown,
+use std::collections::BTreeMap;
+
+use fleet_policy::budget::Movement;
+use fleet_policy::budget::ladder::{
+    Ahead, Binding, Candidate, Decision, Gauge, Reason, Terms, decide as go_down,
 };
-use fleet_protocol::Problem;
+use fleet_policy::budget::queue::{Blocked, Waiting, ahead};
 use fleet_protocol::document::number;
 use fleet_protocol::problem::Code;
 use fleet_protocol::scalar::Name;
 use fleet_protocol::verbs::budget::Unit;
+use fleet_protocol::{Problem, Timestamp};
+use serde_json::json;
 use uuid::Uuid;
 
-use super::alert;
-use super::ledger::{self, Held, Row};
-use super::series::{self, Found, Series};
-use crate::execute::spend;
+use super::gauge::{self, Gauged, Medians, Which};
+use super::ledger::{self, Row};
+use super::needs::{self, Kind, Needs, Wanted};
+use super::offer::{self, Account, Offer, Scopes};
+use super::{reading, words};
 use crate::execute::{Exec, Stop};
+
+/// How many ways to run a task are tried under the lock.
+const TRIES: usize = 3;
+
+/// A task that wants to start.
+#[derive(Debug, Clone)]
+pub(crate) struct Work {
+    pub(crate) id: Uuid,
+    pub(crate) number: i32,
+    pub(crate) task_type: String,
+    pub(crate) role: Name,
+    pub(crate) mission: Option<i32>,
+    pub(crate) provider: Option<Name>,
+    pub(crate) model: Option<Name>,
+    pub(crate) is_pinned: bool,
+    pub(crate) projected_tokens: Option<i64>,
+    pub(crate) spent_tokens: i64,
+    pub(crate) priority: i16,
+    pub(crate) queued_at: Option<Timestamp>,
+    pub(crate) max_wait_seconds: i32,
+    /// An operator said that it starts past pacing and queue.
+    pub(crate) start_now: bool,
+    /// Who would hold it.
+    pub(crate) agent: Option<Holder>,
+    /// The account it ran on before.
+    pub(crate) ran_on: Option<Name>,
+}
+
+/// An agent, as far as budgets are concerned.
+#[derive(Debug, Clone)]
+pub(crate) struct Holder {
+    pub(crate) name: Name,
+    /// The operator's ceiling.
+    pub(crate) model: Option<Name>,
+    pub(crate) context_tokens: Option<i64>,
+}
+
+/// What was decided.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// It may start so.
+    Go(Box<Plan>),
+    /// It waits, for this reason.
+    Wait(Box<Waits>),
+    /// No reset can help.
+    Never(Box<Refused>),
+}
+
+/// How a task starts.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) account: Option<Name>,
+    pub(crate) model: Option<Name>,
+    holds: Vec<(Gauged, Wanted)>,
+    lowered: Option<Reason>,
+    inputs: serde_json::Value,
+    is_governed: bool,
+}
+
+/// Why and how long a task waits.
+#[derive(Debug)]
+pub(crate) struct Waits {
+    pub(crate) problem: Problem,
+    pub(crate) reason: Reason,
+    pub(crate) series: Option<Uuid>,
+    pub(crate) title: String,
+    pub(crate) need: u64,
+    pub(crate) p50: u64,
+    pub(crate) eta: Option<Timestamp>,
+    pub(crate) inputs: serde_json::Value,
+}
+
+/// Why a task is refused.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    pub(crate) problem: Problem,
+    pub(crate) reason: Reason,
+    pub(crate) title: String,
+    pub(crate) inputs: serde_json::Value,
+}
+
+/// All that a decision rests on.
+struct Scene {
+    gauges: Vec<Gauged>,
+    medians: Medians,
+    blocked: BTreeMap<Uuid, Vec<Blocked>>,
+    rates: BTreeMap<Uuid, Option<u64>>,
+}
+
+impl Work {
+    fn scopes(&self) -> Result<Scopes, Stop> {
+        let mission = self.mission.map(|n| format!("m{n}").parse::<Name>());
+        Ok(Scopes {
+            role: self.role.clone(),
+            agent: self.agent.as_ref().map(|a| a.name.clone()),
+            mission: mission
+                .transpose()
+                .map_err(|_| super::series::unreadable("mission"))?,
+        })
+    }
+
+    fn waiting(&self, now: Timestamp) -> Waiting {
+        Waiting {
+            task: i64::from(self.number),
+            priority: i64::from(self.priority),
+            queued_at: self.queued_at.unwrap_or(now),
+        }
+    }
+
+    fn kind<'a>(&'a self, model: Option<&'a Name>) -> Kind<'a> {
+        let context = self.agent.as_ref().and_then(|a| a.context_tokens);
+        Kind {
+            task_type: &self.task_type,
+            role: self.role.as_str(),
+            model,
+            projected: self.projected_tokens.map(i64::unsigned_abs),
+            spent: self.spent_tokens.unsigned_abs(),
+            turn: context.unwrap_or(0).unsigned_abs() / fleet_policy::budget::CACHE_READ_DIVISOR,
+        }
+    }
+}
+
+/// Goes down the ladder for a task. The choice is made on an unlocked read; only the series of the chosen
+/// way are locked, and looked at again.
+pub(crate) async fn decide(exec: &mut Exec<'_>, work: &Work) -> Result<Verdict, Stop> {
+    let accounts = match &work.provider {
+        Some(provider) => offer::accounts(exec, provider).await?,
+        None => Vec::new(),
+    };
+    let ceiling = work.agent.as_ref().and_then(|a| a.model.as_ref());
+    let rungs = match work.model.as_ref().or(ceiling) {
+        Some(_) => offer::rungs(&offer::ladder(exec).await?, work.model.as_ref(), ceiling),
+        None => vec![None],
+    };
+    let which = work.scopes()?.which(&accounts).with_recent();
+    let mut scene = scene(exec, &which).await?;
+    let mut tried = Vec::new();
+    loop {
+        let mut chosen = choose(exec, work, &scene, &accounts, &rungs, &tried).await?;
+        let Choice::Run(offer, lowered) = &mut chosen else {
+            return chosen.verdict(exec, work, &scene);
+        };
+        let (offer, lowered) = (offer.clone(), *lowered);
+        if offer.series.is_empty() {
+            return Ok(Verdict::Go(Box::new(Plan::ungoverned(&offer))));
+        }
+        let ids: Vec<Uuid> = offer
+            .series
+            .iter()
+            .map(|i| scene.gauges[*i].series.id)
+            .collect();
+        gauge::lock(exec, &ids).await?;
+        let fresh = gauge::read(exec, &Which::ids(ids).with_recent()).await?;
+        for gauged in fresh {
+            if let Some(place) = scene
+                .gauges
+                .iter()
+                .position(|g| g.series.id == gauged.series.id)
+            {
+                scene.gauges[place] = gauged;
+            }
+        }
+        let needs = needs_of(exec, work, &scene, offer.model.as_ref()).await?;
+        let candidate = scene.candidate(exec, work, &offer, &needs);
+        let only = Terms {
+            asked: offer.rung,
+            ..terms(work)
+        };
+        match go_down(&[candidate], only, exec.now) {
+            Decision::Admit(_) => {
+                return Ok(Verdict::Go(Box::new(plan(
+                    exec, work, &scene, &offer, &needs, lowered,
+                ))));
+            }
+            _ if tried.len() + 1 < TRIES => tried.push((offer.account, offer.model)),
+            other => {
+                let offers = [offer];
+                return Choice::of(other, &offers, needs).verdict(exec, work, &scene);
+            }
+        }
+    }
+}
+
+fn terms(work: &Work) -> Terms {
+    Terms {
+        asked: 0,
+        ceiling: 0,
+        pinned: work.is_pinned,
+        start_now: work.start_now,
+        max_wait_ms: i64::from(work.max_wait_seconds) * 1_000,
+    }
+}
+
+async fn scene(exec: &mut Exec<'_>, which: &Which) -> Result<Scene, Stop> {
+    let gauges = gauge::read(exec, which).await?;
+    if gauges.is_empty() {
+        return Ok(Scene {
+            gauges,
+            medians: Medians::new(),
+            blocked: BTreeMap::new(),
+            rates: BTreeMap::new(),
+        });
+    }
+    let medians = gauge::medians(exec).await?;
+    let mut rates = BTreeMap::new();
+    for g in gauges.iter().filter(|g| g.series.is_reading) {
+        rates.insert(g.series.id, reading::rate(exec, g.series.id).await?);
+    }
+    let ids: Vec<Uuid> = gauges.iter().map(|g| g.series.id).collect();
+    Ok(Scene {
+        blocked: blocked(exec, &ids).await?,
+        gauges,
+        medians,
+        rates,
+    })
+}
+
+/// What waits for which series.
+async fn blocked(
+    exec: &mut Exec<'_>,
+    series: &[Uuid],
+) -> Result<BTreeMap<Uuid, Vec<Blocked>>, Stop> {
+    let rows = sqlx::query!(
+        r#"SELECT q.series_id AS "series!", q.reason, q.need, q.p50, q.queued_at, t.number, t.priority FROM fleet.budget_queue q
+           JOIN fleet.tasks t ON t.tenant_id = q.tenant_id AND t.id = q.task_id
+           WHERE q.tenant_id = $1 AND q.series_id = ANY ($2)"#,
+        exec.tenant.as_str(),
+        series
+    )
+    .fetch_all(&mut *exec.tx)
+    .await?;
+    let mut blocked: BTreeMap<Uuid, Vec<Blocked>> = BTreeMap::new();
+    for r in rows {
+        let Some(reason) = Reason::from_word(&r.reason) else {
+            continue;
+        };
+        blocked.entry(r.series).or_default().push(Blocked {
+            waiting: Waiting {
+                task: i64::from(r.number),
+                priority: i64::from(r.priority),
+                queued_at: crate::db::instant(r.queued_at),
+            },
+            reason,
+            need: r.need.unsigned_abs(),
+            p50: r.p50.unsigned_abs(),
+        });
+    }
+    Ok(blocked)
+}
+
+async fn needs_of(
+    exec: &mut Exec<'_>,
+    work: &Work,
+    scene: &Scene,
+    model: Option<&Name>,
+) -> Result<Needs, Stop> {
+    let gauges: Vec<&Gauged> = scene.gauges.iter().collect();
+    needs::read(exec, work.kind(model), &gauges).await
+}
+
+impl Scene {
+    fn gauge(&self, exec: &Exec<'_>, work: &Work, place: usize) -> Gauge {
+        let gauged = &self.gauges[place];
+        let waiting = work.waiting(exec.now);
+        let before = self.blocked.get(&gauged.series.id);
+        let ahead = before.map_or_else(Ahead::default, |b| ahead(b, waiting, exec.now));
+        gauged.gauge(&self.medians, ahead)
+    }
+
+    fn wanted(&self, gauge: &Gauge, place: usize, needs: &Needs) -> Wanted {
+        let gauged = &self.gauges[place];
+        let rate = self.rates.get(&gauged.series.id).copied().flatten();
+        needs.of(gauged, gauge, rate)
+    }
+
+    fn candidate(&self, exec: &Exec<'_>, work: &Work, offer: &Offer, needs: &Needs) -> Candidate {
+        let series = offer.series.iter().map(|place| {
+            let gauge = self.gauge(exec, work, *place);
+            let need = self.wanted(&gauge, *place, needs).need;
+            (gauge, need)
+        });
+        Candidate {
+            subscription: offer
+                .account
+                .as_ref()
+                .map_or(String::new(), ToString::to_string),
+            rung: offer.rung,
+            sticky: work.ran_on.is_some() && work.ran_on == offer.account,
+            series: series.collect(),
+        }
+    }
+}
+
+/// What the ladder came to, before anything is locked.
+enum Choice {
+    Run(Offer, Option<Reason>),
+    Wait(Binding, Option<Offer>, Needs),
+    Never(Binding, Option<Offer>, Needs),
+    NoAccount,
+}
+
+impl Choice {
+    fn of(decision: Decision, offers: &[Offer], needs: Needs) -> Self {
+        let offer_of = |binding: &Binding| {
+            let bound = offers.iter().find(|_| !binding.series.is_empty());
+            bound.cloned()
+        };
+        match decision {
+            Decision::Ungoverned => offers
+                .first()
+                .map_or(Self::NoAccount, |o| Self::Run(o.clone(), None)),
+            Decision::Admit(i) => Self::Run(offers[i].clone(), None),
+            Decision::Downgrade(i, why) => Self::Run(offers[i].clone(), Some(why)),
+            Decision::Queue(binding) => Self::Wait(binding.clone(), offer_of(&binding), needs),
+            Decision::Refuse(binding) => Self::Never(binding.clone(), offer_of(&binding), needs),
+            Decision::NoCandidate => Self::NoAccount,
+        }
+    }
+
+    fn verdict(self, exec: &Exec<'_>, work: &Work, scene: &Scene) -> Result<Verdict, Stop> {
+        match self {
+            Self::Run(offer, _) => Ok(Verdict::Go(Box::new(Plan::ungoverned(&offer)))),
+            Self::NoAccount => Err(no_account(work).into()),
+            Self::Wait(binding, offer, needs) => Ok(Verdict::Wait(Box::new(waits(
+                exec,
+                work,
+                scene,
+                &binding,
+                offer.as_ref(),
+                &needs,
+            )?))),
+            Self::Never(binding, offer, needs) => {
+                let w = waits(exec, work, scene, &binding, offer.as_ref(), &needs)?;
+                Ok(Verdict::Never(Box::new(Refused {
+                    problem: w.problem,
+                    reason: w.reason,
+                    title: w.title,
+                    inputs: w.inputs,
+                })))
+            }
+        }
+    }
+}
+
+fn no_account(work: &Work) -> Problem {
+    let model = work.model.as_ref().map_or("any", Name::as_str);
+    let provider = work.provider.as_ref().map_or("no account", Name::as_str);
+    Problem::new(
+        Code::BudgetNever,
+        format!("no account of {provider} serves the model {model}"),
+    )
+    .remedy("see what each serves with: !subscription list")
+}
+
+/// The rung that was asked for first; those below only when the task may be lowered.
+async fn choose(
+    exec: &mut Exec<'_>,
+    work: &Work,
+    scene: &Scene,
+    accounts: &[Account],
+    rungs: &[Option<Name>],
+    tried: &[(Option<Name>, Option<Name>)],
+) -> Result<Choice, Stop> {
+    let mut offers = Vec::new();
+    let mut candidates = Vec::new();
+    let mut first: Option<(Decision, Needs, usize)> = None;
+    for (rung, model) in rungs.iter().enumerate() {
+        let here: Vec<Offer> = offer::on_rung(rung, model.as_ref(), accounts, &scene.gauges)
+            .into_iter()
+            .filter(|o| !tried.contains(&(o.account.clone(), o.model.clone())))
+            .collect();
+        let needs = needs_of(exec, work, scene, model.as_ref()).await?;
+        candidates.extend(here.iter().map(|o| scene.candidate(exec, work, o, &needs)));
+        offers.extend(here);
+        let decision = go_down(&candidates, terms(work), exec.now);
+        match (decision, &first) {
+            (Decision::Queue(_) | Decision::Refuse(_) | Decision::NoCandidate, Some(_)) => {}
+            (decision @ (Decision::Queue(_) | Decision::Refuse(_)), None) => {
+                if work.is_pinned {
+                    return Ok(Choice::of(decision, &offers, needs));
+                }
+                first = Some((decision, needs, offers.len()));
+            }
+            (Decision::NoCandidate, None) => {}
+            (decision, _) => return Ok(Choice::of(decision, &offers, needs)),
+        }
+    }
+    Ok(match first {
+        Some((decision, needs, n)) => Choice::of(decision, &offers[..n], needs),
+        None => Choice::NoAccount,
+    })
+}
+
+impl Plan {
+    fn ungoverned(offer: &Offer) -> Self {
+        Self {
+            account: offer.account.clone(),
+            model: offer.model.clone(),
+            holds: Vec::new(),
+            lowered: None,
+            inputs: json!({ "series": [] }),
+            is_governed: false,
+        }
+    }
+}
+
+fn plan(
+    exec: &Exec<'_>,
+    work: &Work,
+    scene: &Scene,
+    offer: &Offer,
+    needs: &Needs,
+    lowered: Option<Reason>,
+) -> Plan {
+    let holds = offer.series.iter().map(|place| {
+        let gauge = scene.gauge(exec, work, *place);
+        (
+            scene.gauges[*place].clone(),
+            scene.wanted(&gauge, *place, needs),
+        )
+    });
+    Plan {
+        account: offer.account.clone(),
+        model: offer.model.clone(),
+        holds: holds.collect(),
+        lowered,
+        inputs: inputs(exec, work, scene, offer, needs),
+        is_governed: true,
+    }
+}
+
+/// All that a decision rested on, for `budget explain`.
+fn inputs(
+    exec: &Exec<'_>,
+    work: &Work,
+    scene: &Scene,
+    offer: &Offer,
+    needs: &Needs,
+) -> serde_json::Value {
+    let series: Vec<_> = offer
+        .series
+        .iter()
+        .map(|place| {
+            let gauge = scene.gauge(exec, work, *place);
+            let wanted = scene.wanted(&gauge, *place, needs);
+            let gauged = &scene.gauges[*place];
+            let (planned, allowance) = super::status::plan(gauged, &scene.medians, exec.now);
+            json!({
+                "series": gauged.series.title(), "limit": gauge.limit, "spent": gauge.spent, "held": gauge.held,
+                "kept_free": gauge.kept_free, "in_flight": gauge.in_flight, "recent": gauge.recent, "running": gauge.running,
+                "planned": planned, "allowance": allowance, "grant": wanted.need.grant, "median": wanted.need.p50,
+                "p80": wanted.estimate.p80, "p95": wanted.estimate.p95, "reserved_for_pacing": gauge.ahead.for_pacing,
+                "reserved_for_cap": gauge.ahead.for_cap, "learned": wanted.need.learned,
+            })
+        })
+        .collect();
+    json!({ "series": series, "start_now": work.start_now, "asked": work.model, "max_wait_seconds": work.max_wait_seconds })
+}
+
+fn waits(
+    exec: &Exec<'_>,
+    work: &Work,
+    scene: &Scene,
+    binding: &Binding,
+    offer: Option<&Offer>,
+    needs: &Needs,
+) -> Result<Waits, Stop> {
+    let place = scene
+        .gauges
+        .iter()
+        .position(|g| g.series.id.to_string() == binding.series)
+        .ok_or(sqlx::Error::RowNotFound)?;
+    let gauge = scene.gauge(exec, work, place);
+    let wanted = scene.wanted(&gauge, place, needs);
+    let gauged = &scene.gauges[place];
+    let inputs = offer.map_or_else(|| json!({}), |o| inputs(exec, work, scene, o, needs));
+    Ok(Waits {
+        problem: words::problem(exec, gauged, &gauge, &wanted.need, binding, &scene.medians),
+        reason: binding.reason,
+        series: Some(gauged.series.id),
+        title: gauged.series.title(),
+        need: wanted.need.grant.unwrap_or(0),
+        p50: wanted.need.p50,
+        eta: binding.eta,
+        inputs,
+    })
+}
 
 /// What an admission granted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Granted {
-    /// Tokens held for the attempt; none where no limit governs it.
-    pub(crate) granted_tokens: Option<i64>,
     /// What the claimer should know, one sentence each.
     pub(crate) notes: Vec<String>,
 }
 
-/// How an attempt's hold ends.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Settle {
-    /// What was reported is the actual.
-    Actual,
-    /// The actual is unknown, for this reason: the whole grant is charged.
-    Unknown(String),
-    /// The actual in tokens, in all.
-    Tokens(i64),
-    /// The lease ended without a report.
-    Presume,
-    /// The work was handed back.
-    Release,
-}
-
-/// Checks the budget before an attempt starts, and takes the hold in every series that counts tokens.
-///
-/// # Errors
-/// [`Code::BudgetCap`] when a limit leaves no room; a database error admits nothing (doctrine 19).
-pub(crate) async fn admit(
+/// Takes the holds of a plan for an attempt that was just written, and writes the decision down.
+pub(crate) async fn take(
     exec: &mut Exec<'_>,
-    task: Uuid,
+    work: &Work,
     attempt: i32,
-    provider: Option<&Name>,
-    projected_tokens: Option<i64>,
+    plan: &Plan,
 ) -> Result<Granted, Stop> {
-    let Some(provider) = provider else {
-        return Ok(Granted::default());
-    };
-    let mut governing = Vec::new();
-    for series in series::read(exec, Some(provider.as_str()), true).await? {
-        let found = series::must(series::ensure(exec, &series, exec.now).await?)?;
-        governing.push((series, found));
-    }
-    if governing.is_empty() {
-        let hint = format!(
-            "No limit is set for {provider}; an operator can set one: !budget set --provider {provider} --limit 2M --unit tokens --every 7d"
-        );
-        return Ok(Granted {
-            granted_tokens: None,
-            notes: vec![hint],
-        });
-    }
-    // What is counted in another unit than tokens cannot be held beforehand: it closes when used up.
-    let (metered, others): (Vec<_>, Vec<_>) =
-        governing.iter().partition(|(s, _)| s.unit == Unit::Tokens);
-    if let Some((series, found)) = others
-        .iter()
-        .find(|(s, f)| s.totals(f).headroom(s.limit) == 0)
-    {
-        return Err(capped(exec, series, found, None).into());
-    }
-    let caps: Vec<Capped> = metered
-        .iter()
-        .map(|(s, f)| Capped {
-            limit: s.limit,
-            totals: s.totals(f),
-        })
-        .collect();
-    let projected = projected_tokens.map(i64::unsigned_abs);
-    match decide(&caps, projected, DEFAULT_ESTIMATE) {
-        Admission::Ungoverned => Ok(Granted::default()),
-        Admission::Cap { series, needed } => match metered.get(series) {
-            Some((series, found)) => Err(capped(exec, series, found, Some(needed)).into()),
-            None => Err(sqlx::Error::RowNotFound.into()),
-        },
-        Admission::Fits { grant } => {
-            let granted = i64::try_from(grant).unwrap_or(i64::MAX);
-            let ids: Vec<Uuid> = metered.iter().map(|(s, _)| s.id).collect();
-            for id in ids {
-                let moved = Movement {
-                    held: granted,
-                    ..Movement::default()
-                };
-                ledger::append(exec, id, row(exec, "hold", task, attempt, moved)).await?;
-            }
-            Ok(Granted {
-                granted_tokens: Some(granted),
-                notes: Vec::new(),
-            })
-        }
-    }
-}
-
-fn row<'a>(exec: &Exec<'_>, kind: &'a str, task: Uuid, attempt: i32, moved: Movement) -> Row<'a> {
-    Row {
-        kind,
-        task,
+    let account = plan.account.as_ref().map(Name::as_str);
+    let model = plan.model.as_ref().map(Name::as_str);
+    sqlx::query!(
+        "UPDATE fleet.attempts SET subscription = $4, model = $5 WHERE tenant_id = $1 AND task_id = $2 AND attempt = $3",
+        exec.tenant.as_str(),
+        work.id,
         attempt,
-        moved,
-        at: exec.now,
-        report: None,
-        late: false,
-        estimated: false,
-        reason: None,
+        account,
+        model
+    )
+    .execute(&mut *exec.tx)
+    .await?;
+    if !plan.is_governed {
+        let notes = match &plan.account {
+            Some(account) => super::hint(exec, account).await?,
+            None => Vec::new(),
+        };
+        return Ok(Granted { notes });
     }
-}
-
-/// The refusal, which says why and until when.
-fn capped(exec: &Exec<'_>, series: &Series, found: &Found, needed: Option<u64>) -> Problem {
-    let totals = series.totals(found);
-    let mut detail = format!(
-        "{}: {} of {} {} used",
-        series.title(),
-        number(totals.used()),
-        number(series.limit),
-        series.unit.noun()
-    );
-    if totals.held > 0 {
-        detail.push_str(&format!(
-            " ({} of them held by running tasks)",
-            number(totals.held)
-        ));
-    }
-    if let Some(needed) = needed {
-        detail.push_str(&format!("; this task needs {}", number(needed)));
-    }
-    let remedy = match found.window.resets_at {
-        Some(at) => {
-            detail.push_str(&format!("; resets {}", exec.reader().moment(at)));
-            "claim it again after the reset, or ask an operator for a higher limit"
-        }
-        None => {
-            detail.push_str("; no reset is known");
-            "an operator can raise the limit, or say when it resets: !budget reset"
-        }
+    let rows: Vec<_> = plan
+        .holds
+        .iter()
+        .map(|(gauged, wanted)| hold(exec, work.id, attempt, gauged, wanted))
+        .collect();
+    ledger::append(exec, &rows).await?;
+    let outcome = if plan.lowered.is_some() {
+        "downgraded"
+    } else {
+        "admitted"
     };
-    Problem::new(Code::BudgetCap, detail).remedy(remedy)
-}
-
-/// Ends an attempt's hold; the notes say what that did to the budget.
-pub(crate) async fn settle(
-    exec: &mut Exec<'_>,
-    task: Uuid,
-    attempt: i32,
-    how: Settle,
-) -> Result<Vec<String>, Stop> {
     let mut notes = Vec::new();
-    if let Settle::Tokens(tokens) = &how {
-        spend::word(exec, task, attempt, tokens.unsigned_abs()).await?;
+    let why = plan.lowered.map(|reason| match reason {
+        Reason::Pacing => "the model asked for would have waited longer than the task does",
+        _ => "the model asked for does not fit",
+    });
+    if let (Some(why), Some(model)) = (why, model) {
+        notes.push(format!("Lowered to {model}: {why}."));
     }
-    let held = holds(exec, task, attempt).await?;
-    if matches!(how, Settle::Actual)
-        && !held.is_empty()
-        && !is_reported(exec, task, attempt).await?
-    {
-        return Err(Problem::new(
-            Code::Invalid,
-            "nothing was reported of what this work spent, and its grant waits to be settled",
-        )
-        .remedy("say how much with --tokens N (0 is a number too), or why it is not known with --unknown-spend")
-        .into());
+    if work.start_now {
+        notes.push("Started past pacing and queue, as an operator said.".to_owned());
     }
-    let charged = held
-        .first()
-        .map(|(_, h)| h.hold.remaining + h.hold.presumed);
-    let report = match (&how, charged) {
-        (Settle::Unknown(_), Some(rest)) if rest > 0 => {
-            Some(spend::charge(exec, task, attempt, rest).await?)
-        }
-        _ => None,
+    let decision = super::decision::New {
+        task: work.id,
+        attempt: Some(attempt),
+        outcome,
+        account,
+        model,
+        reason: why.map(str::to_owned),
+        series: None,
+        eta: None,
+        inputs: &plan.inputs,
     };
-    for (series, held) in &held {
-        end(exec, series, held, task, attempt, &how, report).await?;
-        let over = overspent(exec, task, attempt, held.granted).await?;
-        if over > 0 && !matches!(how, Settle::Unknown(_)) {
-            notes.push(format!(
-                "{}: spent {} tokens more than granted.",
-                series.title(),
-                number(over)
-            ));
-        }
-    }
-    if let (Settle::Unknown(reason), Some((series, held))) = (&how, held.first()) {
-        notes.push(format!(
-            "The actual is unknown ({reason}): the whole grant of {} tokens is charged to {}.",
-            number(held.granted),
-            series.title()
-        ));
-    }
-    if let (Settle::Presume, Some(rest)) = (&how, charged.filter(|r| *r > 0)) {
-        notes.push(format!(
-            "{} tokens of its grant count as presumed spend until they are reported.",
-            number(rest)
-        ));
-    }
-    let mut providers: Vec<_> = held.iter().map(|(s, _)| s.provider.clone()).collect();
-    providers.dedup();
-    for provider in providers {
-        alert::check(exec, provider.as_str()).await?;
-    }
-    Ok(notes)
+    super::decision::write(exec, &decision).await?;
+    Ok(Granted { notes })
 }
 
-/// Whether anything was reported of an attempt, be it zero.
-async fn is_reported(exec: &mut Exec<'_>, task: Uuid, attempt: i32) -> Result<bool, Stop> {
-    let is_reported = sqlx::query_scalar!(
-        r#"SELECT EXISTS (SELECT FROM fleet.spend_reports
-                          WHERE tenant_id = $1 AND task_id = $2 AND attempt = $3) AS "there!""#,
-        exec.tenant.as_str(),
-        task,
-        attempt
-    )
-    .fetch_one(&mut *exec.tx)
-    .await?;
-    Ok(is_reported)
-}
-
-async fn end(
-    exec: &mut Exec<'_>,
-    series: &Series,
-    held: &Held,
+/// The first tranche in one series.
+fn hold<'a>(
+    exec: &Exec<'_>,
     task: Uuid,
     attempt: i32,
-    how: &Settle,
-    report: Option<Uuid>,
-) -> Result<(), Stop> {
-    series::ensure(exec, series, exec.now).await?;
-    match how {
-        Settle::Actual | Settle::Tokens(_) | Settle::Release => {
-            let (moved, _) = release(held.hold);
-            ledger::append(exec, series.id, row(exec, "release", task, attempt, moved)).await
-        }
-        Settle::Presume => {
-            let (moved, _) = presume(held.hold);
-            ledger::append(exec, series.id, row(exec, "presume", task, attempt, moved)).await
-        }
-        Settle::Unknown(reason) => {
-            let (moved, _) = settle_unknown(held.hold);
-            let now = Row {
-                estimated: true,
-                report,
-                reason: Some(reason),
-                ..row(exec, "settle", task, attempt, moved)
-            };
-            let replaced = Movement {
-                presumed: moved.presumed,
-                ..Movement::default()
-            };
-            let charged = Movement {
-                presumed: 0,
-                ..moved
-            };
-            ledger::append(
-                exec,
-                series.id,
-                Row {
-                    moved: charged,
-                    ..now
-                },
-            )
-            .await?;
-            let at = held.presumed_at.unwrap_or(exec.now);
-            ledger::append(
-                exec,
-                series.id,
-                Row {
-                    moved: replaced,
-                    at,
-                    ..now
-                },
-            )
-            .await
-        }
-    }
+    gauged: &Gauged,
+    wanted: &Wanted,
+) -> Row<'a> {
+    let granted = wanted.need.grant.unwrap_or(1);
+    let moved = Movement {
+        held: i64::try_from(granted).unwrap_or(i64::MAX),
+        ..Movement::default()
+    };
+    Row::new(exec, "hold", gauged.series.id, (task, attempt), moved)
+        .expecting(wanted.estimate, wanted.most_per_report)
 }
 
-/// The holds of an attempt with their series, locked.
-async fn holds(exec: &mut Exec<'_>, task: Uuid, attempt: i32) -> Result<Vec<(Series, Held)>, Stop> {
-    let providers = sqlx::query_scalar!(
-        r#"SELECT DISTINCT s.subscription AS "subscription!" FROM fleet.holds h
-           JOIN fleet.budget_series s ON s.tenant_id = h.tenant_id AND s.id = h.series_id
-           WHERE h.tenant_id = $1 AND h.task_id = $2 AND h.attempt = $3 AND s.subscription IS NOT NULL ORDER BY 1"#,
-        exec.tenant.as_str(),
-        task,
-        attempt
+/// A hint how to set a budget, for work that nothing limits.
+pub(super) fn how_to_limit(account: &Name) -> String {
+    format!(
+        "No limit is set for {account}; an operator can set one: !budget set --provider {account} --limit 2M --unit tokens --every 7d"
     )
-    .fetch_all(&mut *exec.tx)
-    .await?;
-    let mut found = Vec::new();
-    for provider in providers {
-        for series in series::read(exec, Some(&provider), true).await? {
-            if let Some(held) = ledger::held(exec, series.id, task, attempt).await? {
-                found.push((series, held));
-            }
-        }
-    }
-    Ok(found)
 }
 
-async fn overspent(
-    exec: &mut Exec<'_>,
-    task: Uuid,
-    attempt: i32,
-    granted: u64,
-) -> Result<u64, Stop> {
-    Ok(spend::total(exec, task, Some(attempt))
-        .await?
-        .saturating_sub(granted))
+/// `600,000 of 2,000,000 tokens`.
+pub(super) fn of_limit(n: u64, limit: u64, unit: Unit) -> String {
+    format!("{} of {} {}", number(n), number(limit), unit.noun())
 }

@@ -1,47 +1,172 @@
-//! Alerts: one open incident per series, one message in the room `budget`, edited as it worsens.
+//! Alerts: one open incident per series and rule, one message in the room `budget`, edited as it worsens,
+//! its history in its thread.
 
-use fleet_policy::alert::{Action, Level, act, level};
+use std::collections::BTreeMap;
+
+use fleet_policy::alert::{Action, act};
+use fleet_policy::budget::pacing::Pace;
+use fleet_policy::budget::watch::{Alarm, Watched, alarms, has_reached};
 use fleet_protocol::Document;
-use fleet_protocol::document::{bold, code, text};
+use fleet_protocol::document::{bold, code, number, text};
 use fleet_protocol::outbox::{Attention, Message, Post, Relation, Target};
 use fleet_protocol::scalar::UserId;
 use uuid::Uuid;
 
-use super::series::{Found, Series, find, must, read};
+use super::gauge::{self, Gauged, Which};
+use super::status;
 use crate::db::time;
-use crate::execute::{Exec, Room, Stop, Subject};
-use fleet_protocol::document::number;
+use crate::execute::{Exec, Room, Stop, Subject, notice};
 
-/// The rule under which the incident stands.
-const RULE: &str = "budget.threshold";
 /// One tap opens the proposal.
 const ASK: &str = " To ask the board for half as much again, tap 🗳.";
 const ROOM: Room = Room::Key("budget");
 
+/// The rules under which incidents stand.
+const RULES: [Rule; 3] = [Rule::Threshold, Rule::Forecast, Rule::BurnRate];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rule {
+    Threshold,
+    Forecast,
+    BurnRate,
+}
+
+impl Rule {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Threshold => "budget.threshold",
+            Self::Forecast => "budget.forecast",
+            Self::BurnRate => "budget.burn-rate",
+        }
+    }
+
+    /// Whose alarm it is, and how severe.
+    fn severity(self, alarm: &Alarm) -> Option<u64> {
+        match (self, alarm) {
+            (Self::Threshold, Alarm::Reached(percent)) => Some(u64::from(*percent)),
+            // Told once; how many they are now is in `budget status`.
+            (Self::Forecast, Alarm::WillNotRun(_)) | (Self::BurnRate, Alarm::BurnRate(_)) => {
+                Some(1)
+            }
+            _ => None,
+        }
+    }
+}
+
 /// An open alert.
+#[derive(Debug, Clone)]
 struct Open {
     incident: Uuid,
-    level: Level,
+    told: u64,
     message: Option<Uuid>,
 }
 
-/// Looks at every series of a provider after something changed, and tells what must be told.
-pub(in crate::execute) async fn check(exec: &mut Exec<'_>, provider: &str) -> Result<(), Stop> {
-    for series in read(exec, Some(provider), false).await? {
-        let found = must(find(exec, &series, exec.now).await?)?;
-        let now = level(series.totals(&found).spent(), series.limit, series.alert_at);
-        let open = open_alert(exec, &series).await?;
-        match act(now, open.as_ref().map(|o| o.level)) {
+/// What is known of alerts on a series besides its gauge.
+#[derive(Debug, Clone, Default)]
+struct Known {
+    open: BTreeMap<&'static str, Open>,
+    waiting: (u64, u64),
+}
+
+/// Looks at series after something changed there, and tells what must be told.
+pub(in crate::execute) async fn check(exec: &mut Exec<'_>, series: &[Uuid]) -> Result<(), Stop> {
+    if series.is_empty() {
+        return Ok(());
+    }
+    let known = known(exec, series).await?;
+    let which = Which::ids(series.to_vec()).with_recent();
+    for gauged in gauge::read(exec, &which).await? {
+        let of = known.get(&gauged.series.id).cloned().unwrap_or_default();
+        one(exec, &gauged, &of).await?;
+    }
+    Ok(())
+}
+
+async fn known(exec: &mut Exec<'_>, series: &[Uuid]) -> Result<BTreeMap<Uuid, Known>, Stop> {
+    let rows = sqlx::query!(
+        r#"SELECT s.id AS "series!", a.rule AS "rule?", a.level AS "level?", a.incident AS "incident?", i.message AS "message?",
+               (SELECT coalesce(sum(q.p50), 0)::bigint FROM fleet.budget_queue q WHERE q.tenant_id = $1 AND q.series_id = s.id) AS "p50!",
+               (SELECT count(*) FROM fleet.budget_queue q WHERE q.tenant_id = $1 AND q.series_id = s.id) AS "waiting!"
+           FROM unnest($2::uuid[]) AS s (id)
+           LEFT JOIN fleet.budget_alerts a ON a.tenant_id = $1 AND a.series_id = s.id
+           LEFT JOIN fleet.incidents i ON i.tenant_id = $1 AND i.id = a.incident"#,
+        exec.tenant.as_str(),
+        series
+    )
+    .fetch_all(&mut *exec.tx)
+    .await?;
+    let mut known: BTreeMap<Uuid, Known> = BTreeMap::new();
+    for r in rows {
+        let of = known.entry(r.series).or_default();
+        of.waiting = (r.p50.unsigned_abs(), r.waiting.unsigned_abs());
+        let (Some(rule), Some(level), Some(incident)) = (r.rule, r.level, r.incident) else {
+            continue;
+        };
+        if let Some(rule) = RULES.into_iter().find(|known| known.as_str() == rule) {
+            let open = Open {
+                incident,
+                told: told(&level),
+                message: r.message,
+            };
+            of.open.insert(rule.as_str(), open);
+        }
+    }
+    Ok(known)
+}
+
+/// The severity of a stored level. Registers of the first release hold words.
+fn told(level: &str) -> u64 {
+    match level {
+        "limit" => 100,
+        "threshold" => 95,
+        number => number.parse().unwrap_or(0),
+    }
+}
+
+async fn one(exec: &mut Exec<'_>, gauged: &Gauged, known: &Known) -> Result<(), Stop> {
+    let window = gauged.window();
+    let length = window
+        .resets_at
+        .map_or(0, |end| end.as_millis() - window.starts_at.as_millis());
+    let watched = Watched {
+        window,
+        limit: gauged.limit,
+        spent: gauged.spent(),
+        in_flight: gauged.in_flight,
+        waiting: known.waiting,
+        short: (gauged.recent, length / 24),
+        pace: Pace {
+            burst_bp: gauged.series.burst_bp,
+            ..Pace::default()
+        },
+        is_paced: gauged.series.is_paced && !gauged.is_unpaced,
+        alert_at: gauged.series.alert_at,
+    };
+    let alarms = alarms(watched, exec.now);
+    for rule in RULES {
+        let alarm = alarms.iter().find(|a| rule.severity(a).is_some());
+        let now = alarm.and_then(|a| rule.severity(a));
+        let open = known.open.get(rule.as_str());
+        let is_over = match (rule, open) {
+            (Rule::Threshold, Some(open)) => {
+                let percent = u8::try_from(open.told).unwrap_or(100);
+                let limit_rose = now.is_none_or(|n| n < open.told);
+                limit_rose && !has_reached(watched.spent, watched.limit, percent)
+            }
+            (Rule::Forecast, _) => known.waiting.1 == 0,
+            (_, _) => alarm.is_none(),
+        };
+        match act(now, open.map(|o| o.told), is_over) {
             Action::Keep => {}
-            Action::Open(level) => raise(exec, &series, &found, level).await?,
-            Action::Worsen(level) => {
+            Action::Open(severity) => raise(exec, gauged, rule, severity, alarm).await?,
+            Action::Worsen(severity) => {
                 if let Some(open) = open {
-                    worsen(exec, &series, &found, &open, level).await?;
+                    worsen(exec, gauged, rule, open, severity, alarm).await?;
                 }
             }
             Action::Resolve => {
                 if let Some(open) = open {
-                    resolve(exec, &series, &found, &open).await?;
+                    resolve(exec, gauged, rule, open).await?;
                 }
             }
         }
@@ -49,37 +174,18 @@ pub(in crate::execute) async fn check(exec: &mut Exec<'_>, provider: &str) -> Re
     Ok(())
 }
 
-async fn open_alert(exec: &mut Exec<'_>, series: &Series) -> Result<Option<Open>, Stop> {
-    let row = sqlx::query!(
-        r#"SELECT a.incident, a.level, i.message FROM fleet.budget_alerts a
-           JOIN fleet.incidents i ON i.tenant_id = a.tenant_id AND i.id = a.incident
-           WHERE a.tenant_id = $1 AND a.series_id = $2"#,
-        exec.tenant.as_str(),
-        series.id
-    )
-    .fetch_optional(&mut *exec.tx)
-    .await?;
-    Ok(row.and_then(|r| {
-        Some(Open {
-            incident: r.incident,
-            level: Level::from_word(&r.level)?,
-            message: r.message,
-        })
-    }))
-}
-
 async fn raise(
     exec: &mut Exec<'_>,
-    series: &Series,
-    found: &Found,
-    level: Level,
+    gauged: &Gauged,
+    rule: Rule,
+    severity: u64,
+    alarm: Option<&Alarm>,
 ) -> Result<(), Stop> {
     let incident = exec.ids.next();
-    let said = said(exec, series, found, level);
-    let detail = detail(series, found, level);
+    let detail = detail(exec, gauged, alarm);
     let said = Message {
         mentions: operators(exec).await?,
-        ..said
+        ..said(exec, gauged, rule, severity, &detail).await?
     };
     let about = Some((Subject::Incident, incident));
     let message = exec.say(ROOM, said, None, about);
@@ -92,8 +198,8 @@ async fn raise(
         "INSERT INTO fleet.incidents (tenant_id, id, rule, subject, detail, opened_at, message) VALUES ($1, $2, $3, $4, $5, $6, $7)",
         exec.tenant.as_str(),
         incident,
-        RULE,
-        series.title(),
+        rule.as_str(),
+        gauged.series.title(),
         detail,
         time(exec.now) as _,
         message
@@ -101,11 +207,12 @@ async fn raise(
     .execute(&mut *exec.tx)
     .await?;
     sqlx::query!(
-        "INSERT INTO fleet.budget_alerts (tenant_id, series_id, incident, level) VALUES ($1, $2, $3, $4)",
+        "INSERT INTO fleet.budget_alerts (tenant_id, series_id, rule, incident, level) VALUES ($1, $2, $3, $4, $5)",
         exec.tenant.as_str(),
-        series.id,
+        gauged.series.id,
+        rule.as_str(),
         incident,
-        level.as_str()
+        severity.to_string()
     )
     .execute(&mut *exec.tx)
     .await?;
@@ -114,44 +221,46 @@ async fn raise(
 
 async fn worsen(
     exec: &mut Exec<'_>,
-    series: &Series,
-    found: &Found,
+    gauged: &Gauged,
+    rule: Rule,
     open: &Open,
-    level: Level,
+    severity: u64,
+    alarm: Option<&Alarm>,
 ) -> Result<(), Stop> {
-    let said = said(exec, series, found, level);
+    let detail = detail(exec, gauged, alarm);
+    let said = said(exec, gauged, rule, severity, &detail).await?;
     sqlx::query!(
         "UPDATE fleet.incidents SET detail = $3 WHERE tenant_id = $1 AND id = $2",
         exec.tenant.as_str(),
         open.incident,
-        detail(series, found, level)
+        detail
     )
     .execute(&mut *exec.tx)
     .await?;
     sqlx::query!(
-        "UPDATE fleet.budget_alerts SET level = $3 WHERE tenant_id = $1 AND series_id = $2",
+        "UPDATE fleet.budget_alerts SET level = $4 WHERE tenant_id = $1 AND series_id = $2 AND rule = $3",
         exec.tenant.as_str(),
-        series.id,
-        level.as_str()
+        gauged.series.id,
+        rule.as_str(),
+        severity.to_string()
     )
     .execute(&mut *exec.tx)
     .await?;
-    if let Some(row) = open.message {
-        exec.edit(ROOM, row, said, Some((Subject::Incident, open.incident)));
-    }
+    edit(exec, open, said, &format!("It got worse: {detail}"));
     Ok(())
 }
 
 async fn resolve(
     exec: &mut Exec<'_>,
-    series: &Series,
-    found: &Found,
+    gauged: &Gauged,
+    rule: Rule,
     open: &Open,
 ) -> Result<(), Stop> {
     sqlx::query!(
-        "DELETE FROM fleet.budget_alerts WHERE tenant_id = $1 AND series_id = $2",
+        "DELETE FROM fleet.budget_alerts WHERE tenant_id = $1 AND series_id = $2 AND rule = $3",
         exec.tenant.as_str(),
-        series.id
+        gauged.series.id,
+        rule.as_str()
     )
     .execute(&mut *exec.tx)
     .await?;
@@ -163,69 +272,108 @@ async fn resolve(
     )
     .execute(&mut *exec.tx)
     .await?;
-    if let Some(row) = open.message {
-        let said = said(exec, series, found, Level::Below);
-        exec.edit(ROOM, row, said, Some((Subject::Incident, open.incident)));
-    }
+    let detail = share(gauged);
+    let said = said(exec, gauged, rule, 0, &detail).await?;
+    edit(exec, open, said, &format!("It is over: {detail}"));
     Ok(())
 }
 
+/// Edits the incident's message, and adds to its history in its thread.
+fn edit(exec: &mut Exec<'_>, open: &Open, said: Message, history: &str) {
+    let about = Some((Subject::Incident, open.incident));
+    let Some(row) = open.message else { return };
+    exec.edit(ROOM, row, said, about);
+    let line = notice(Attention::Quiet, Document::text(history));
+    exec.say(ROOM, line, Some(in_thread(row)), about);
+}
+
+/// In the thread of a message.
+pub(in crate::execute) fn in_thread(row: Uuid) -> Relation {
+    Relation::Reply {
+        to: Target::Row(row),
+        thread_root: Some(Target::Row(row)),
+    }
+}
+
 /// `96,000 of 100,000 tokens spent (96 %)`.
-fn share(series: &Series, found: &Found) -> String {
-    let spent = series.totals(found).spent();
-    let percent = u128::from(spent) * 100 / u128::from(series.limit.max(1));
+fn share(gauged: &Gauged) -> String {
+    let spent = gauged.spent();
+    let percent = u128::from(spent) * 100 / u128::from(gauged.limit.max(1));
     format!(
         "{} of {} {} spent ({percent} %)",
         number(spent),
-        number(series.limit),
-        series.unit.noun()
+        number(gauged.limit),
+        gauged.series.unit.noun()
     )
 }
 
 /// What the incident keeps: nothing that another moment or reader would put in other words.
-fn detail(series: &Series, found: &Found, level: Level) -> String {
-    let consequence = match level {
-        Level::Limit => "; no new work is admitted before the reset or a higher limit",
-        Level::Below | Level::Threshold => "",
+fn detail(exec: &Exec<'_>, gauged: &Gauged, alarm: Option<&Alarm>) -> String {
+    let consequence = match alarm {
+        Some(Alarm::Reached(100)) => {
+            "; no new work is admitted before the reset or a higher limit".to_owned()
+        }
+        Some(Alarm::WillNotRun(tasks)) => {
+            format!("; about {tasks} waiting tasks will not run before the reset")
+        }
+        Some(Alarm::BurnRate(at)) => format!(
+            "; at this rate the limit is reached at {}",
+            at.in_zone(exec.zone)
+        ),
+        Some(Alarm::Reached(_)) | None => String::new(),
     };
-    format!("{}{consequence}", share(series, found))
+    format!("{}{consequence}", share(gauged))
 }
 
-fn said(exec: &Exec<'_>, series: &Series, found: &Found, level: Level) -> Message {
-    let mark = match level {
-        Level::Below => "✅ ",
-        Level::Threshold => "⚠ ",
-        Level::Limit => "⛔ ",
+async fn said(
+    exec: &mut Exec<'_>,
+    gauged: &Gauged,
+    rule: Rule,
+    severity: u64,
+    detail: &str,
+) -> Result<Message, Stop> {
+    let mark = match (rule, severity) {
+        (_, 0) => "✅ ",
+        (Rule::Threshold, 100..) => "⛔ ",
+        _ => "⚠ ",
     };
-    let reset = found.window.resets_at.map_or_else(
+    let reset = gauged.window().resets_at.map_or_else(
         || "no reset is known".to_owned(),
         |at| format!("resets {}", exec.reader().moment(at)),
     );
-    let line = format!(": {}; {reset}", share(series, found));
-    let document = Document::new().paragraph([text(mark), bold(series.title()), text(line)]);
-    let document = match level {
-        Level::Below => document.paragraph([text("Below its threshold again.")]),
-        Level::Threshold => document.paragraph([
-            text(format!(
-                "An alert is raised at {} %. To see all limits: ",
-                series.alert_at
+    let title = gauged.series.title();
+    let document = Document::new().paragraph([
+        text(mark),
+        bold(&title),
+        text(format!(": {detail}; {reset}")),
+    ]);
+    let ask = if rule == Rule::Threshold { ASK } else { "" };
+    let document = match severity {
+        0 => document.paragraph([text("It is over.")]),
+        100.. => document.paragraph([
+            text("To raise the limit for a time: "),
+            code(format!(
+                "!budget lift {} --amount N --until +3h",
+                gauged.series.options()
             )),
-            code("!budget status"),
-            text(ASK),
+            text(ask),
         ]),
-        Level::Limit => document.paragraph([text(format!(
-            "The limit is reached: no new work is admitted before the reset or a higher limit.{ASK}"
-        ))]),
+        _ => document.paragraph([
+            text("To see all limits: "),
+            code("!budget status"),
+            text("; to say that you take care of it, reply "),
+            code("!alert ack"),
+            text(format!(".{ask}")),
+        ]),
     };
-    let view = series.view(found);
-    let twin =
-        serde_json::json!({ "alert": { "rule": RULE, "level": level.as_str(), "window": view } });
-    Message {
+    let window = status::view_of_gauged(exec, gauged).await?;
+    let twin = serde_json::json!({ "alert": { "rule": rule.as_str(), "severity": severity, "window": window } });
+    Ok(Message {
         attention: Attention::Loud,
         document,
         mentions: Vec::new(),
         twin,
-    }
+    })
 }
 
 /// Operators of the whole fleet: whom an alarm mentions.

@@ -17,6 +17,8 @@ const ROLE: &str = "code";
 const PRIORITY: i16 = 50;
 /// Attempts unless another number is named.
 const ATTEMPTS: i32 = 3;
+/// Seconds that pacing may make a task wait before its model is lowered instead, unless named.
+const MAX_WAIT: i32 = 1_800;
 
 pub(crate) async fn add(exec: &mut Exec<'_>, args: &verbs::Add) -> Result<Reply, Stop> {
     let mission = match args.mission {
@@ -62,12 +64,16 @@ async fn insert(
     let task_type = args.task_type.unwrap_or(TaskType::Coding);
     let priority = args.priority.map_or(PRIORITY, |p| i16::from(p.get()));
     let projected_tokens = args.projected_tokens.map(|n| n.as_i64());
+    let max_wait = args
+        .max_wait
+        .map_or(MAX_WAIT, |l| i32::try_from(l.seconds()).unwrap_or(i32::MAX));
     let written = sqlx::query!(
         r#"WITH added AS (
                INSERT INTO fleet.tasks (tenant_id, id, number, mission_id, title, brief, task_type, role, priority, provider,
-                                        projected_tokens, max_attempts, created_by, created_at, updated_at)
+                                        projected_tokens, max_attempts, created_by, created_at, updated_at, model, model_pinned,
+                                        max_wait_seconds)
                VALUES ($1, $2, fleet.next_number((SELECT ordinal FROM fleet.tenants WHERE tenant_id = $1), 'task'),
-                       $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13)
+                       $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13, $16, $17, $18)
                RETURNING number, role
            ), noted AS (
                INSERT INTO fleet.task_events (tenant_id, task_id, at, event, by, admission)
@@ -89,6 +95,9 @@ async fn insert(
         db::time(exec.now),
         write::by(exec),
         exec.admission,
+        args.model.as_ref().map(|m| m.as_str()),
+        args.pin_model,
+        max_wait,
     )
     .fetch_one(&mut *exec.tx)
     .await?;
@@ -100,6 +109,9 @@ async fn insert(
         priority,
         provider: args.provider.clone(),
         projected_tokens,
+        model: args.model.clone(),
+        is_pinned: args.pin_model,
+        max_wait_seconds: max_wait,
         max_attempts,
         ..Row::new(id, role)
     })

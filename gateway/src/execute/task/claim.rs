@@ -8,7 +8,8 @@ use fleet_protocol::verbs::task::{self as verbs, TaskStatus};
 use fleet_protocol::{Problem, Reply};
 use uuid::Uuid;
 
-use super::super::{ActingAgent, Exec, Stop, budget};
+use super::super::budget::{self, Claimer, Verdict};
+use super::super::{ActingAgent, Exec, Stop};
 use super::row::{self, Row};
 use super::write;
 use crate::db;
@@ -37,29 +38,41 @@ async fn claim_this(
     let id = exec.resolve(reference).await?;
     let row = row::lock(exec, id).await?;
     check(exec, &row, role)?;
-    match begin(exec, &row).await? {
+    let claimer = claimer(exec);
+    match begin(exec, &row, Some(&claimer), Waits::Yes).await? {
         Begun::Yes(notes) => claimed(exec, row, notes).await,
-        Begun::Queued(problem) => {
+        Begun::No(problem) => {
             exec.keep_refused = true;
             Err(problem.into())
         }
     }
 }
 
+/// Who asks, as somebody whose claim may wait.
+fn claimer(exec: &Exec<'_>) -> Claimer {
+    match &exec.actor.agent {
+        Some(agent) => Claimer::Agent(agent.clone()),
+        None => Claimer::Person(exec.actor.principal.clone()),
+    }
+}
+
 async fn claim_next(exec: &mut Exec<'_>, role: Option<&str>) -> Result<Reply, Stop> {
     let mut refused: Vec<(Uuid, Option<String>)> = Vec::new();
     let mut first = None;
+    // Who waits with one task does not wait with another: only the first one keeps the claim.
+    let (claimer, mut waits) = (claimer(exec), Waits::Yes);
     while refused.len() < CANDIDATES {
         let Some(id) = next_ready(exec, role, &refused).await? else {
             break;
         };
         let row = row::load(exec, id).await?;
         let tried = (row.id, row.provider.as_ref().map(ToString::to_string));
-        match begin(exec, &row).await? {
+        match begin(exec, &row, Some(&claimer), waits).await? {
             Begun::Yes(notes) => return claimed(exec, row, notes).await,
-            Begun::Queued(problem) => {
+            Begun::No(problem) => {
                 first.get_or_insert(problem);
                 refused.push(tried);
+                waits = Waits::No;
             }
         }
     }
@@ -82,7 +95,7 @@ fn nothing_ready(role: Option<&str>) -> Stop {
 }
 
 /// Refuses while the fleet is paused (doctrine 13); else the bounds on workers.
-async fn switches(exec: &mut Exec<'_>) -> Result<WorkerBounds, Stop> {
+pub(super) async fn switches(exec: &mut Exec<'_>) -> Result<WorkerBounds, Stop> {
     let s = sqlx::query!(
         r#"SELECT paused, paused_by, pause_reason, workers_fleet, workers_role FROM fleet.settings
            WHERE tenant_id = $1 FOR UPDATE"#,
@@ -106,7 +119,7 @@ async fn switches(exec: &mut Exec<'_>) -> Result<WorkerBounds, Stop> {
 }
 
 /// Whether this agent may take another task at all; then its role.
-async fn fit(
+pub(super) async fn fit(
     exec: &mut Exec<'_>,
     agent: &ActingAgent,
     bounds: WorkerBounds,
@@ -146,12 +159,19 @@ async fn next_ready(
     // What shares the account of a refused one would be refused as well.
     let providers: Vec<String> = refused.iter().filter_map(|(_, p)| p.clone()).collect();
     let tenant = exec.tenant.as_str();
+    // A task with which somebody else waits is theirs.
+    let agent = exec.actor.agent.as_ref().map(|a| a.id);
+    let person = agent.is_none().then(|| exec.actor.principal.clone());
+    let person = person.as_deref();
     // Two statements, so that the plan of the first can use the index by role.
     let found = match role {
         Some(role) => sqlx::query_scalar!(
             r#"SELECT t.id FROM fleet.tasks t
                WHERE t.tenant_id = $1 AND t.status IN ('pending', 'queued', 'budget_paused') AND t.role = $4
                  AND t.id <> ALL ($2) AND (t.provider IS NULL OR t.provider <> ALL ($3))
+                 AND NOT EXISTS (SELECT FROM fleet.budget_queue q WHERE q.tenant_id = t.tenant_id AND q.task_id = t.id
+                                 AND (q.agent_id IS DISTINCT FROM $5 OR q.person IS DISTINCT FROM $6)
+                                 AND (q.agent_id IS NOT NULL OR q.person IS NOT NULL))
                  AND NOT EXISTS (SELECT FROM fleet.task_dependencies d
                                  JOIN fleet.tasks o ON o.tenant_id = d.tenant_id AND o.id = d.depends_on
                                  WHERE d.tenant_id = t.tenant_id AND d.task_id = t.id AND o.status <> 'completed')
@@ -159,7 +179,9 @@ async fn next_ready(
             tenant,
             &ids,
             &providers,
-            role
+            role,
+            agent,
+            person
         )
         .fetch_optional(&mut *exec.tx)
         .await?,
@@ -167,13 +189,18 @@ async fn next_ready(
             r#"SELECT t.id FROM fleet.tasks t
                WHERE t.tenant_id = $1 AND t.status IN ('pending', 'queued', 'budget_paused')
                  AND t.id <> ALL ($2) AND (t.provider IS NULL OR t.provider <> ALL ($3))
+                 AND NOT EXISTS (SELECT FROM fleet.budget_queue q WHERE q.tenant_id = t.tenant_id AND q.task_id = t.id
+                                 AND (q.agent_id IS DISTINCT FROM $4 OR q.person IS DISTINCT FROM $5)
+                                 AND (q.agent_id IS NOT NULL OR q.person IS NOT NULL))
                  AND NOT EXISTS (SELECT FROM fleet.task_dependencies d
                                  JOIN fleet.tasks o ON o.tenant_id = d.tenant_id AND o.id = d.depends_on
                                  WHERE d.tenant_id = t.tenant_id AND d.task_id = t.id AND o.status <> 'completed')
                ORDER BY t.priority DESC, t.number LIMIT 1 FOR UPDATE OF t SKIP LOCKED"#,
             tenant,
             &ids,
-            &providers
+            &providers,
+            agent,
+            person
         )
         .fetch_optional(&mut *exec.tx)
         .await?,
@@ -221,73 +248,120 @@ fn check(exec: &Exec<'_>, row: &Row, role: Option<&str>) -> Result<(), Stop> {
 }
 
 /// What became of a try to begin an attempt.
-enum Begun {
+pub(super) enum Begun {
     /// It runs; what the claimer should know.
     Yes(Vec<String>),
-    /// It waits for budget now, and this is why and until when.
-    Queued(Problem),
+    /// It waits for budget now, or never gets any, and this is why.
+    No(Problem),
 }
 
-/// Begins an attempt, if the budget admits it. A refusal for the cap leaves the task `queued`;
-/// nothing else of the try stays.
-async fn begin(exec: &mut Exec<'_>, row: &Row) -> Result<Begun, Stop> {
-    let said = exec.outbox.len();
-    sqlx::raw_sql("SAVEPOINT candidate")
-        .execute(&mut *exec.tx)
-        .await?;
-    // The attempt comes first: what the budget writes names its epoch.
-    let attempt = write_attempt(exec, row).await?;
-    match budget::admit(
-        exec,
-        row.id,
-        attempt,
-        row.provider.as_ref(),
-        row.projected_tokens,
-    )
-    .await
-    {
-        Ok(granted) => {
-            sqlx::raw_sql("RELEASE SAVEPOINT candidate")
-                .execute(&mut *exec.tx)
-                .await?;
-            Ok(Begun::Yes(granted.notes))
+/// Whether a claim stays with a task that must wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Waits {
+    Yes,
+    No,
+}
+
+/// Begins an attempt of somebody, if the budget admits it. Without a claimer the task only becomes ready.
+pub(super) async fn begin(
+    exec: &mut Exec<'_>,
+    row: &Row,
+    claimer: Option<&Claimer>,
+    waits: Waits,
+) -> Result<Begun, Stop> {
+    let waiting = claimer.filter(|_| waits == Waits::Yes);
+    let holder = match claimer {
+        Some(Claimer::Agent(agent)) => Some(budget::holder(exec, agent).await?),
+        Some(Claimer::Person(_)) | None => None,
+    };
+    let work = row.work(holder);
+    match budget::decide(exec, &work).await? {
+        Verdict::Go(plan) => {
+            let notes = run(exec, row, claimer, &work, &plan).await?;
+            Ok(Begun::Yes(notes))
         }
-        Err(Stop::Refused(problem)) if problem.code == Code::BudgetCap => {
-            sqlx::raw_sql("ROLLBACK TO SAVEPOINT candidate")
-                .execute(&mut *exec.tx)
-                .await?;
-            exec.outbox.truncate(said);
+        Verdict::Wait(waits) => {
+            budget::put(exec, &work, &waits, waiting).await?;
+            let problem = &waits.problem;
+            let waiting = match row.status {
+                TaskStatus::BudgetPaused => TaskStatus::BudgetPaused,
+                _ => TaskStatus::Queued,
+            };
+            write::status(exec, row.id, waiting, Some(&problem.detail), row.failures).await?;
+            if row.status != waiting {
+                write::event(exec, row, "task.queued", Some(&problem.detail)).await?;
+            }
+            Ok(Begun::No(named(row, "is queued", problem)))
+        }
+        Verdict::Never(refused) => {
+            budget::refused(exec, &work, &refused).await?;
+            let problem = &refused.problem;
             write::status(
                 exec,
                 row.id,
-                TaskStatus::Queued,
+                TaskStatus::Blocked,
                 Some(&problem.detail),
                 row.failures,
             )
             .await?;
-            if row.status != TaskStatus::Queued {
-                write::event(exec, row, "task.queued", Some(&problem.detail)).await?;
-            }
-            let detail = format!("{} is queued: {}", row.short(), problem.detail);
-            Ok(Begun::Queued(Problem { detail, ..*problem }))
+            write::event(exec, row, "task.blocked", Some(&problem.detail)).await?;
+            Ok(Begun::No(named(row, "is refused", problem)))
         }
-        Err(stop) => Err(stop),
     }
 }
 
+/// The problem with the task's name, and the task in the lines to type.
+fn named(row: &Row, what: &str, problem: &Problem) -> Problem {
+    let short = row.short();
+    Problem {
+        detail: format!("{short} {what}: {}", problem.detail),
+        remedy: problem.remedy.as_ref().map(|r| r.replace("TASK", &short)),
+        ..problem.clone()
+    }
+}
+
+/// Starts an attempt as planned. The attempt comes first: what the budget writes names its epoch.
+async fn run(
+    exec: &mut Exec<'_>,
+    row: &Row,
+    claimer: Option<&Claimer>,
+    work: &budget::Work,
+    plan: &budget::Plan,
+) -> Result<Vec<String>, Stop> {
+    let Some(claimer) = claimer else {
+        budget::leave(exec, row.id).await?;
+        write::status(exec, row.id, TaskStatus::Pending, None, row.failures).await?;
+        write::event(exec, row, "task.ready", None).await?;
+        return Ok(Vec::new());
+    };
+    if let Claimer::Agent(agent) = claimer {
+        budget::waits_no_more(exec, agent.id).await?;
+    }
+    let attempt = write_attempt(exec, row, claimer).await?;
+    let granted = budget::take(exec, work, attempt, plan).await?;
+    if row.queued_at.is_some() {
+        budget::leave(exec, row.id).await?;
+    }
+    if row.start_now_by.is_some() {
+        sqlx::query!(
+            "UPDATE fleet.tasks SET start_now_by = NULL WHERE tenant_id = $1 AND id = $2",
+            exec.tenant.as_str(),
+            row.id
+        )
+        .execute(&mut *exec.tx)
+        .await?;
+    }
+    Ok(granted.notes)
+}
+
 /// Writes a new attempt under a new lease; its number.
-async fn write_attempt(exec: &mut Exec<'_>, row: &Row) -> Result<i32, Stop> {
-    let agent = exec.actor.agent.clone();
-    let kind = if agent.is_some() {
-        Holder::Agent
-    } else {
-        Holder::Person
+async fn write_attempt(exec: &mut Exec<'_>, row: &Row, claimer: &Claimer) -> Result<i32, Stop> {
+    let (agent, holder, kind) = match claimer {
+        Claimer::Agent(agent) => (Some(agent), agent.name.to_string(), Holder::Agent),
+        Claimer::Person(name) => (None, name.clone(), Holder::Person),
     };
     let lease = Lease::claim(row.epoch.cast_unsigned(), kind, exec.now);
     let attempt = row.attempt + 1;
-    let holder = agent
-        .as_ref()
-        .map_or(exec.actor.principal.clone(), |a| a.name.to_string());
     sqlx::query!(
         r#"INSERT INTO fleet.attempts (tenant_id, task_id, attempt, epoch, holder, agent_id, incarnation, role, started_at, lease_until)
            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"#,
@@ -296,8 +370,8 @@ async fn write_attempt(exec: &mut Exec<'_>, row: &Row) -> Result<i32, Stop> {
         attempt,
         lease.epoch.cast_signed(),
         holder,
-        agent.as_ref().map(|a| a.id),
-        agent.as_ref().map(|a| a.incarnation.cast_signed()),
+        agent.map(|a| a.id),
+        agent.map(|a| a.incarnation.cast_signed()),
         row.role.as_str(),
         db::time(exec.now),
         lease.until.map(db::time) as Option<db::Time>,

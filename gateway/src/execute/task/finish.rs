@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::super::budget::{self, Settle};
 use super::super::{Exec, Stop};
 use super::row::{self, Row};
-use super::write;
+use super::{claim, write};
 
 /// A task about to take a step: locked, its lease checked, the step allowed.
 struct Stepping {
@@ -155,6 +155,7 @@ pub(crate) async fn block(exec: &mut Exec<'_>, args: &verbs::Block) -> Result<Re
     let at = take(exec, args.task, Step::Block).await?;
     let notes = end(exec, &at.row, "blocked", interrupted(at.party)).await?;
     let reason = args.reason.as_str();
+    budget::leave(exec, at.row.id).await?;
     write::status(exec, at.row.id, at.next, Some(reason), at.row.failures).await?;
     write::event(exec, &at.row, "task.blocked", Some(reason)).await?;
     if exec.actor.agent.is_some() {
@@ -174,15 +175,37 @@ pub(crate) async fn release(exec: &mut Exec<'_>, args: &verbs::Release) -> Resul
     let at = take(exec, args.task, Step::Release).await?;
     let notes = end(exec, &at.row, "released", interrupted(at.party)).await?;
     let reason = args.reason.as_ref().map(|r| r.as_str());
+    let handed_back = at.row.held.as_ref().is_some_and(|h| h.is_handing_back);
+    if handed_back {
+        return paused(exec, at.row, reason, notes).await;
+    }
     write::status(exec, at.row.id, at.next, reason, at.row.failures).await?;
     write::event(exec, &at.row, "task.released", reason).await?;
     write::answer(exec, at.row.id, "released", notes).await
+}
+
+/// Handed back because no more could be granted: its partial result is kept, and it is ready again by
+/// itself as soon as the budget admits it.
+async fn paused(
+    exec: &mut Exec<'_>,
+    row: Row,
+    reason: Option<&str>,
+    mut notes: Vec<String>,
+) -> Result<Reply, Stop> {
+    write::status(exec, row.id, TaskStatus::BudgetPaused, reason, row.failures).await?;
+    write::event(exec, &row, "task.paused", reason).await?;
+    let row = row::load(exec, row.id).await?;
+    if let claim::Begun::No(problem) = claim::begin(exec, &row, None, claim::Waits::No).await? {
+        notes.push(problem.detail);
+    }
+    write::answer(exec, row.id, "released", notes).await
 }
 
 pub(crate) async fn cancel(exec: &mut Exec<'_>, args: &verbs::Cancel) -> Result<Reply, Stop> {
     let at = take(exec, args.task, Step::Cancel).await?;
     let mut notes = end(exec, &at.row, "cancelled", interrupted(at.party)).await?;
     let reason = args.reason.as_ref().map(|r| r.as_str());
+    budget::leave(exec, at.row.id).await?;
     write::status(exec, at.row.id, at.next, reason, at.row.failures).await?;
     write::event(exec, &at.row, "task.cancelled", reason).await?;
     notes.extend(waiting(exec, &at.row).await?);

@@ -3,8 +3,9 @@
 use fleet_policy::task::{Step, step};
 use fleet_protocol::Reply;
 use fleet_protocol::verbs::task as verbs;
+use uuid::Uuid;
 
-use super::super::{Exec, Stop};
+use super::super::{Exec, Stop, budget};
 use super::row::{self, Row};
 use super::write;
 use crate::db;
@@ -39,6 +40,32 @@ pub(crate) async fn progress(exec: &mut Exec<'_>, args: &verbs::Progress) -> Res
     write::event(exec, &row, "task.progress", said.as_deref()).await?;
     write::remark(exec, &row, "progresses", said.as_deref());
     write::answer(exec, row.id, "updated", Vec::new()).await
+}
+
+/// A task that somebody works on under a lease in force.
+pub(crate) struct Running {
+    pub(crate) id: Uuid,
+    pub(crate) number: i32,
+    pub(crate) attempt: i32,
+    pub(crate) work: budget::Work,
+}
+
+/// The task, locked, whose grant its holder wants to change. A stale epoch is refused (doctrine 11).
+pub(crate) async fn running(
+    exec: &mut Exec<'_>,
+    task: fleet_protocol::TaskRef,
+) -> Result<Running, Stop> {
+    let row = held(exec, task, Step::Progress).await?;
+    let agent = match exec.actor.agent.clone() {
+        Some(agent) => Some(budget::holder(exec, &agent).await?),
+        None => None,
+    };
+    Ok(Running {
+        id: row.id,
+        number: row.number,
+        attempt: row.attempt,
+        work: row.work(agent),
+    })
 }
 
 /// The task, locked, with the sender as its holder under a lease in force.

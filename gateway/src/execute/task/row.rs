@@ -10,7 +10,7 @@ use fleet_protocol::verbs::task::{TaskStatus, TaskType};
 use fleet_protocol::{Problem, Timestamp};
 use uuid::Uuid;
 
-use super::super::{Exec, Stop};
+use super::super::{Exec, Stop, budget};
 use crate::db;
 
 /// A task, with the lease in force.
@@ -27,6 +27,15 @@ pub(super) struct Row {
     pub(super) mission: Option<i32>,
     pub(super) provider: Option<Name>,
     pub(super) projected_tokens: Option<i64>,
+    pub(super) model: Option<Name>,
+    pub(super) is_pinned: bool,
+    pub(super) max_wait_seconds: i32,
+    /// Who said that it starts past pacing and queue.
+    pub(super) start_now_by: Option<String>,
+    /// Since when it waits for budget.
+    pub(super) queued_at: Option<Timestamp>,
+    /// The account of its last attempt.
+    pub(super) ran_on: Option<Name>,
     pub(super) note: Option<String>,
     pub(super) percent: Option<i16>,
     pub(super) attempt: i32,
@@ -46,6 +55,10 @@ pub(super) struct Held {
     pub(super) agent: Option<Uuid>,
     pub(super) incarnation: Option<i64>,
     pub(super) until: Option<Timestamp>,
+    /// The model it runs with.
+    pub(super) model: Option<Name>,
+    /// A refused top-up left it one turn to hand the work back.
+    pub(super) is_handing_back: bool,
 }
 
 impl Row {
@@ -63,6 +76,12 @@ impl Row {
             mission: None,
             provider: None,
             projected_tokens: None,
+            model: None,
+            is_pinned: false,
+            max_wait_seconds: 0,
+            start_now_by: None,
+            queued_at: None,
+            ran_on: None,
             note: None,
             percent: None,
             attempt: 0,
@@ -87,6 +106,28 @@ impl Row {
             epoch: self.epoch.cast_unsigned(),
             until: h.until,
         })
+    }
+
+    /// As the budget sees it, to be held by `agent` or by a person.
+    pub(super) fn work(&self, agent: Option<budget::AgentHolder>) -> budget::Work {
+        budget::Work {
+            id: self.id,
+            number: self.number,
+            task_type: self.task_type.as_str().to_owned(),
+            role: self.role.clone(),
+            mission: self.mission,
+            provider: self.provider.clone(),
+            model: self.model.clone(),
+            is_pinned: self.is_pinned,
+            projected_tokens: self.projected_tokens,
+            spent_tokens: self.actual_tokens,
+            priority: self.priority,
+            queued_at: self.queued_at,
+            max_wait_seconds: self.max_wait_seconds,
+            start_now: self.start_now_by.is_some(),
+            agent,
+            ran_on: self.ran_on.clone(),
+        }
     }
 
     /// How often it was tried in vain.
@@ -147,9 +188,12 @@ fn missing(id: Uuid) -> Stop {
 pub(super) async fn load_all(exec: &mut Exec<'_>, ids: &[Uuid]) -> Result<Vec<Row>, Stop> {
     let rows = sqlx::query!(
         r#"SELECT t.id, t.number, t.title, t.brief, t.status, t.task_type, t.role, t.priority, m.number AS "mission?",
-                  t.provider, t.projected_tokens, t.status_note, t.percent, t.attempt, t.failures, t.max_attempts, t.epoch,
+                  t.provider, t.projected_tokens, t.model, t.model_pinned, t.max_wait_seconds, t.start_now_by, q.queued_at AS "queued_at?",
+                  (SELECT l.subscription FROM fleet.attempts l
+                   WHERE l.tenant_id = t.tenant_id AND l.task_id = t.id AND l.attempt = t.attempt) AS ran_on,
+                  a.model AS "runs_with?", t.status_note, t.percent, t.attempt, t.failures, t.max_attempts, t.epoch,
                   a.holder AS "holder?", a.agent_id AS "agent_id?", a.incarnation AS "incarnation?",
-                  a.lease_until AS "lease_until?",
+                  a.lease_until AS "lease_until?", a.handing_back AS "handing_back?",
                   ARRAY(SELECT o.number FROM fleet.task_dependencies d
                         JOIN fleet.tasks o ON o.tenant_id = d.tenant_id AND o.id = d.depends_on
                         WHERE d.tenant_id = t.tenant_id AND d.task_id = t.id AND o.status <> 'completed'
@@ -162,6 +206,7 @@ pub(super) async fn load_all(exec: &mut Exec<'_>, ids: &[Uuid]) -> Result<Vec<Ro
            FROM unnest($2::uuid[]) WITH ORDINALITY AS wanted (id, place)
            JOIN fleet.tasks t ON t.tenant_id = $1 AND t.id = wanted.id
            LEFT JOIN fleet.missions m ON m.tenant_id = t.tenant_id AND m.id = t.mission_id
+           LEFT JOIN fleet.budget_queue q ON q.tenant_id = t.tenant_id AND q.task_id = t.id
            LEFT JOIN fleet.attempts a ON a.tenant_id = t.tenant_id AND a.task_id = t.id AND a.ended_at IS NULL
            ORDER BY wanted.place"#,
         exec.tenant.as_str(),
@@ -173,11 +218,19 @@ pub(super) async fn load_all(exec: &mut Exec<'_>, ids: &[Uuid]) -> Result<Vec<Ro
         .map(|r| {
             let (incarnation, agent, until) =
                 (r.incarnation, r.agent_id, r.lease_until.map(db::instant));
+            let is_handing_back = r.handing_back.unwrap_or(false);
+            let name = |column, word: Option<String>| {
+                word.map(|w| known(column, w.parse::<Name>().ok()))
+                    .transpose()
+            };
+            let model = name("model", r.runs_with)?;
             let held = r.holder.map(|holder| Held {
                 holder,
                 agent,
                 incarnation,
                 until,
+                model,
+                is_handing_back,
             });
             Ok(Row {
                 id: r.id,
@@ -189,11 +242,14 @@ pub(super) async fn load_all(exec: &mut Exec<'_>, ids: &[Uuid]) -> Result<Vec<Ro
                 role: known("role", r.role.parse().ok())?,
                 priority: r.priority,
                 mission: r.mission,
-                provider: r
-                    .provider
-                    .map(|p| known("provider", p.parse().ok()))
-                    .transpose()?,
+                provider: name("provider", r.provider)?,
                 projected_tokens: r.projected_tokens,
+                model: name("model", r.model)?,
+                is_pinned: r.model_pinned,
+                max_wait_seconds: r.max_wait_seconds,
+                start_now_by: r.start_now_by,
+                queued_at: r.queued_at.map(db::instant),
+                ran_on: name("subscription", r.ran_on)?,
                 note: r.status_note,
                 percent: r.percent,
                 attempt: r.attempt,
@@ -235,6 +291,8 @@ pub(super) fn view(row: Row) -> TaskView {
         waits_for: row.waits_for.iter().map(|n| format!("t{n}")).collect(),
         epoch: held.as_ref().map(|_| row.epoch.cast_unsigned()),
         lease_until: held.as_ref().and_then(|h| h.until),
+        account: held.as_ref().and(row.ran_on),
+        model: held.as_ref().and_then(|h| h.model.clone()).or(row.model),
         holder: held.map(|h| h.holder),
         percent: row.percent.and_then(|p| u8::try_from(p).ok()),
         note: row.note,

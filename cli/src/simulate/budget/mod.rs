@@ -1,0 +1,49 @@
+//! `fleet simulate budget`: a month of work over several subscriptions, with synthetic agents (bursty,
+//! slow, dying, reporting twice and late) and synthetic providers whose own count is the truth.
+
+mod agents;
+mod chance;
+mod figures;
+mod provider;
+mod steps;
+mod world;
+
+use std::time::Instant;
+
+use fleet_local::postgres::TemporaryCluster;
+
+use crate::args::SimulateBudget;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::output::Output;
+
+use figures::Figures;
+use world::World;
+
+/// Simulates, and prints a line a day and the figures at the end.
+pub(crate) async fn run(out: Output, args: &SimulateBudget) -> Result<Exit, CliError> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "how long the simulation took is measured, nothing is decided by it"
+    )]
+    let began = Instant::now();
+    out.progress("starting a throw-away PostgreSQL");
+    let cluster = TemporaryCluster::start(20, &|_| {})
+        .await
+        .map_err(|e| CliError::service("PostgreSQL", &e))?;
+    let mut world = World::make(&cluster, args).await?;
+    for day in 1..=args.days {
+        world.run_day(day).await?;
+        out.answer(&world.day(day), || world.day(day).to_string())?;
+    }
+    let mut figures: Figures = world.finish().await?;
+    figures.demand = args.demand;
+    figures.seconds = began.elapsed().as_secs_f64();
+    let missed = figures.missed(args);
+    out.answer(&figures, || figures.text(&missed))?;
+    Ok(if missed.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Missed
+    })
+}

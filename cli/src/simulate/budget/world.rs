@@ -1,0 +1,424 @@
+//! The simulated fleet: its register, accounts, agents, and what happens when.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use fleet_gateway::{Clock, Door, InitSettings, Secret, Settings, UuidIds};
+use fleet_local::postgres::TemporaryCluster;
+use fleet_protocol::envelope::{Call, Receipt};
+use fleet_protocol::event::{AgentIdentity, LeaseClaim};
+use fleet_protocol::scalar::{Name, UserId};
+use fleet_protocol::{Command, Query, Reply, Timestamp};
+use jiff::tz::TimeZone;
+use serde_json::{Value, json};
+
+use super::agents::{Agent, Job, State};
+use super::chance::Chance;
+use super::figures::Measures;
+use super::provider::{Account, Instant, Limit, Schedule, hours};
+use crate::args::SimulateBudget;
+use crate::error::CliError;
+
+/// Where the month begins: it holds the end of summer time in Europe and in America.
+const START: &str = "2026-10-12T00:00:00Z";
+/// Zones of the weekly resets, one after the other.
+const ZONES: [&str; 3] = ["Europe/Berlin", "America/New_York", "Asia/Tokyo"];
+/// The throw-away cluster's database.
+const DATABASE: &str = "fleet";
+/// Subscriptions.
+const ACCOUNTS: usize = 5;
+/// Agents of each role.
+const AGENTS: usize = 8;
+/// Kinds of work: type, role, median tokens.
+pub(super) const KINDS: [(&str, &str, f64); 3] = [
+    ("coding", "code", 60_000.0),
+    ("review", "review", 25_000.0),
+    ("research", "research", 45_000.0),
+];
+/// Spread of the sizes: the 95th percentile is 2.3 times the median.
+const SIGMA: f64 = 0.5;
+/// How often limits are looked at, and what is due is done.
+const TICK: Instant = 600_000;
+
+/// The virtual clock.
+#[derive(Clone)]
+pub(super) struct VirtualClock(Arc<AtomicI64>);
+
+impl Clock for VirtualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// What happens.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Event {
+    /// A task arrives.
+    Arrive(usize),
+    /// An agent ends a step of a run.
+    Step { agent: usize, run: u64 },
+    /// A dead agent is started anew, and may report what it owes.
+    Revive(usize),
+    /// A report that is late or comes twice.
+    Report(usize, String),
+    /// A provider says "limit reached".
+    Close(usize),
+    /// Limits are looked at; what is due is done.
+    Tick,
+}
+
+/// The simulated fleet.
+pub(super) struct World {
+    pub(super) door: Door,
+    clock: VirtualClock,
+    pub(super) operator: UserId,
+    pub(super) agents: Vec<Agent>,
+    pub(super) accounts: Vec<Account>,
+    pub(super) jobs: BTreeMap<u32, Job>,
+    pub(super) chance: Chance,
+    pub(super) measures: Measures,
+    pub(super) start: Instant,
+    pub(super) days: u32,
+    sizes: Vec<(usize, u64)>,
+    heap: BinaryHeap<Reverse<(Instant, u64, Event)>>,
+    sequence: u64,
+    keys: u64,
+}
+
+pub(super) fn user(name: &str) -> Result<UserId, CliError> {
+    format!("@{name}:sim")
+        .parse()
+        .map_err(|e| CliError::Internal(format!("{name}: {e}")))
+}
+
+fn internal(error: impl std::fmt::Display) -> CliError {
+    CliError::Internal(error.to_string())
+}
+
+impl World {
+    /// Makes the register, the accounts with their limits, and the agents; draws the work.
+    pub(super) async fn make(
+        cluster: &TemporaryCluster,
+        args: &SimulateBudget,
+    ) -> Result<Self, CliError> {
+        let start: jiff::Timestamp = START.parse().map_err(internal)?;
+        let clock = VirtualClock(Arc::new(AtomicI64::new(start.as_millisecond())));
+        let operator = user("operator")?;
+        let tenant: Name = "simulated".parse().map_err(internal)?;
+        let init = InitSettings {
+            owner_url: Secret::new(cluster.owner_url()),
+            tenant: tenant.clone(),
+            zone: ZONES[0].to_owned(),
+            operator: Some(operator.clone()),
+            tokens: Vec::new(),
+        };
+        fleet_gateway::init(&init, &clock, &UuidIds)
+            .await
+            .map_err(|e| CliError::service("the register", &e))?;
+        let settings = Settings {
+            pool_size: 2,
+            ..Settings::new(Secret::new(cluster.prepared().url("fleet_app", DATABASE)))
+        };
+        let door = Door::open(&settings, tenant, clock.clone(), UuidIds).map_err(internal)?;
+        let mut world = Self {
+            door,
+            clock,
+            operator,
+            agents: Vec::new(),
+            accounts: Vec::new(),
+            jobs: BTreeMap::new(),
+            chance: Chance::new(args.seed),
+            measures: Measures::default(),
+            start: start.as_millisecond(),
+            days: args.days,
+            sizes: Vec::new(),
+            heap: BinaryHeap::new(),
+            sequence: 0,
+            keys: 0,
+        };
+        world.draw(args.tasks);
+        world.open_accounts(args.demand).await?;
+        world.register_agents().await?;
+        world.at(0, Event::Tick);
+        for day in 0..args.days / 5 {
+            let account = world.chance.below(ACCOUNTS as u64) as usize;
+            let at = i64::from(day * 5) * hours(24) + hours(30);
+            world.at(at, Event::Close(account));
+        }
+        Ok(world)
+    }
+
+    /// Draws sizes and arrivals: bursts of a few tasks, over all days but the last.
+    fn draw(&mut self, tasks: u32) {
+        let span = f64::from(self.days.saturating_sub(1).max(1)) * hours(24) as f64;
+        let mut at = 0.0;
+        let mut burst = 0;
+        for n in 0..tasks as usize {
+            let kind = self.chance.below(KINDS.len() as u64) as usize;
+            let size = self.chance.log_normal(KINDS[kind].2, SIGMA).max(500.0);
+            self.sizes.push((kind, size as u64));
+            if burst == 0 {
+                burst = 1 + self.chance.below(7);
+                let mean = 4.0 * span / f64::from(tasks.max(1));
+                at = f64::min(at + self.chance.exponential(mean), span);
+            }
+            burst -= 1;
+            self.at(at as Instant, Event::Arrive(n));
+        }
+    }
+
+    /// Accounts of one pool, each with a 5-hour and a weekly limit, sized so that the demand is met.
+    async fn open_accounts(&mut self, demand: f64) -> Result<(), CliError> {
+        let total: u64 = self.sizes.iter().map(|(_, size)| size).sum();
+        let month = f64::from(self.days) * hours(24) as f64;
+        let firsts: Vec<Instant> = (0..ACCOUNTS)
+            .map(|i| hours(24 * 2 + 29 * i as i64))
+            .collect();
+        let weeks: f64 = firsts
+            .iter()
+            .map(|first| 1.0 + (month - *first as f64).max(0.0) / hours(168) as f64)
+            .sum();
+        let weekly = (total as f64 / demand / weeks) as u64;
+        for (i, first) in firsts.into_iter().enumerate() {
+            let account = self.open_account(i, self.start + first, weekly).await?;
+            self.accounts.push(account);
+        }
+        let names: Vec<&str> = self.accounts.iter().map(|a| a.name.as_str()).collect();
+        let pool = json!({ "subscription.pool": { "names": names, "pool": "pool" } });
+        self.order(pool).await?;
+        Ok(())
+    }
+
+    async fn open_account(
+        &mut self,
+        i: usize,
+        first: Instant,
+        weekly: u64,
+    ) -> Result<Account, CliError> {
+        let name = format!("account-{i}");
+        let zone_name = ZONES[i % ZONES.len()];
+        let zone = TimeZone::get(zone_name).map_err(internal)?;
+        let first = jiff::Timestamp::from_millisecond(first).map_err(internal)?;
+        self.order(json!({ "subscription.add": { "name": name, "provider": "synthetic" } }))
+            .await?;
+        self.order(json!({ "budget.set": { "provider": name, "window": "weekly", "limit": weekly, "unit": "tokens",
+            "reset_at": first.to_string(), "rule": "FREQ=WEEKLY", "zone": zone_name } }))
+            .await?;
+        let short = weekly / 20;
+        let begins_with_use = i >= ACCOUNTS - 2;
+        let mut set = json!({ "provider": name, "window": "5h", "limit": short, "unit": "tokens", "every": "5h" });
+        if begins_with_use {
+            set["after_first_use"] = json!(true);
+        }
+        self.order(json!({ "budget.set": set })).await?;
+        let schedule = if begins_with_use {
+            Schedule::FirstUse { length: hours(5) }
+        } else {
+            Schedule::Fixed {
+                from: self.start,
+                length: hours(5),
+            }
+        };
+        Ok(Account {
+            name,
+            limits: vec![
+                Limit::new("5h", short, schedule, self.start),
+                Limit::new(
+                    "weekly",
+                    weekly,
+                    Schedule::Weekly { first, zone },
+                    self.start,
+                ),
+            ],
+        })
+    }
+
+    async fn register_agents(&mut self) -> Result<(), CliError> {
+        for (_, role, _) in KINDS {
+            for n in 1..=AGENTS {
+                let agent = Agent::new(&format!("{role}-{n}"), role)?;
+                self.order(json!({ "member.add": { "user": agent.user, "role": "agent" } }))
+                    .await?;
+                self.agents.push(agent);
+                self.register(self.agents.len() - 1).await?;
+            }
+        }
+        let workers = (KINDS.len() * AGENTS) as u16;
+        self.door
+            .bound_workers(workers, AGENTS as u16)
+            .await
+            .map_err(|e| CliError::service("the gateway", &e))
+    }
+
+    /// Registers an agent, anew when it lives already.
+    pub(super) async fn register(&mut self, agent: usize) -> Result<(), CliError> {
+        let (name, role) = (self.agents[agent].name.clone(), self.agents[agent].role);
+        let request = json!({ "agent.register": { "name": name, "role": role, "host": "h1" } });
+        self.agents[agent].identity = None;
+        let receipt = self.say(agent, request, None).await?;
+        let Some(Reply::Agent(registered)) = receipt.reply else {
+            return Err(CliError::Internal(format!("{name} was not registered")));
+        };
+        self.agents[agent].identity = Some(AgentIdentity {
+            name: registered.now.name,
+            host: registered.now.host,
+            incarnation: registered.now.incarnation,
+        });
+        Ok(())
+    }
+
+    /// Plans an event so many milliseconds after the start.
+    fn at(&mut self, since_start: Instant, event: Event) {
+        self.sequence += 1;
+        self.heap
+            .push(Reverse((self.start + since_start, self.sequence, event)));
+    }
+
+    /// Plans an event so many milliseconds from now.
+    pub(super) fn after(&mut self, wait: Instant, event: Event) {
+        let since = self.now() - self.start + wait.max(1);
+        self.at(since, event);
+    }
+
+    pub(super) fn now(&self) -> Instant {
+        self.clock.0.load(Ordering::Relaxed)
+    }
+
+    fn key(&mut self) -> String {
+        self.keys += 1;
+        format!("k{}", self.keys)
+    }
+
+    /// A command of the operator, which must be done.
+    pub(super) async fn order(&mut self, request: Value) -> Result<Receipt, CliError> {
+        let user = self.operator.clone();
+        let said = request.to_string();
+        let receipt = self.command(&user, request, None, None).await?;
+        match &receipt.problem {
+            Some(problem) => Err(CliError::Internal(format!("{said}: {}", problem.detail))),
+            None => Ok(receipt),
+        }
+    }
+
+    /// A command of an agent.
+    pub(super) async fn say(
+        &mut self,
+        agent: usize,
+        request: Value,
+        lease: Option<LeaseClaim>,
+    ) -> Result<Receipt, CliError> {
+        let (user, identity) = (
+            self.agents[agent].user.clone(),
+            self.agents[agent].identity.clone(),
+        );
+        self.command(&user, request, identity, lease).await
+    }
+
+    async fn command(
+        &mut self,
+        user: &UserId,
+        request: Value,
+        agent: Option<AgentIdentity>,
+        lease: Option<LeaseClaim>,
+    ) -> Result<Receipt, CliError> {
+        let request: Command = serde_json::from_value(request).map_err(internal)?;
+        let call = Call {
+            request,
+            agent,
+            lease,
+            room: None,
+        };
+        let key = self.key();
+        self.measures.commands += 1;
+        self.door
+            .command(user, &key, &call)
+            .await
+            .map_err(|e| CliError::service("the gateway", &e))
+    }
+
+    /// A query of the operator.
+    pub(super) async fn ask(&self, request: Value) -> Result<Reply, CliError> {
+        let request: Query = serde_json::from_value(request).map_err(internal)?;
+        let call = Call {
+            request,
+            agent: None,
+            lease: None,
+            room: None,
+        };
+        self.door
+            .query(&self.operator, &call)
+            .await
+            .map_err(|e| CliError::service("the gateway", &e))
+    }
+
+    /// Runs all that happens until the end of a day.
+    pub(super) async fn run_day(&mut self, day: u32) -> Result<(), CliError> {
+        let end = self.start + i64::from(day) * hours(24);
+        while let Some(Reverse((at, _, _))) = self.heap.peek() {
+            if *at > end {
+                break;
+            }
+            let Some(Reverse((at, _, event))) = self.heap.pop() else {
+                break;
+            };
+            self.clock.0.fetch_max(at, Ordering::Relaxed);
+            self.happen(event).await?;
+        }
+        Ok(())
+    }
+
+    async fn happen(&mut self, event: Event) -> Result<(), CliError> {
+        match event {
+            Event::Arrive(n) => self.arrive(n).await,
+            Event::Step { agent, run } => self.step(agent, run).await,
+            Event::Revive(agent) => self.revive(agent).await,
+            Event::Report(agent, request) => {
+                let request = serde_json::from_str(&request).map_err(internal)?;
+                self.say(agent, request, None).await.map(drop)
+            }
+            Event::Close(account) => {
+                let until = Timestamp::from_millis(self.now() + hours(1)).to_string();
+                let name = self.accounts[account].name.clone();
+                let close = json!({ "budget.close": { "provider": name, "window": "5h", "until": until, "reason": "limit reached" } });
+                self.order(close).await.map(drop)
+            }
+            Event::Tick => {
+                self.tick().await?;
+                self.after(TICK, Event::Tick);
+                Ok(())
+            }
+        }
+    }
+
+    /// A task arrives; an idle agent of its role takes it.
+    async fn arrive(&mut self, n: usize) -> Result<(), CliError> {
+        let (kind, size) = self.sizes[n];
+        let (task_type, role, _) = KINDS[kind];
+        let add = json!({ "task.add": { "title": format!("Work {n}"), "type": task_type, "role": role, "provider": "pool",
+            "max_attempts": 100 } });
+        let receipt = self.order(add).await?;
+        let Some(Reply::Task(task)) = receipt.reply else {
+            return Err(CliError::Internal("a task that was not added".into()));
+        };
+        let number = task
+            .now
+            .id
+            .trim_start_matches('t')
+            .parse()
+            .map_err(internal)?;
+        self.jobs.insert(number, Job::new(size));
+        let idle = |a: &Agent| a.role == role && matches!(a.state, State::Idle);
+        match self.agents.iter().position(idle) {
+            Some(agent) => self.claim(agent).await,
+            None => Ok(()),
+        }
+    }
+
+    /// What a day came to, for who watches.
+    pub(super) fn day(&self, day: u32) -> Value {
+        let done = self.jobs.values().filter(|j| j.done_at.is_some()).count();
+        json!({ "day": day, "tasks": self.jobs.len(), "done": done, "commands": self.measures.commands })
+    }
+}

@@ -1,0 +1,199 @@
+//! What a task is expected to need, in every unit that governs it.
+
+use std::collections::BTreeMap;
+
+use fleet_policy::budget::DEFAULT_ESTIMATE;
+use fleet_policy::budget::estimate::{Cost, Estimate, Price, cost};
+use fleet_policy::budget::hold::first_tranche;
+use fleet_policy::budget::ladder::{Gauge, Need, headroom};
+use fleet_policy::budget::learn::{Samples, estimate};
+use fleet_protocol::scalar::Name;
+use fleet_protocol::verbs::budget::Unit;
+
+use super::gauge::Gauged;
+use super::{price, reading};
+use crate::execute::{Exec, Stop};
+
+/// A task, as far as learning tells tasks apart.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Kind<'a> {
+    pub(super) task_type: &'a str,
+    pub(super) role: &'a str,
+    pub(super) model: Option<&'a Name>,
+    /// What its author promised, in tokens.
+    pub(super) projected: Option<u64>,
+    /// What it has spent already, in tokens.
+    pub(super) spent: u64,
+    /// One turn at the context its agent reported, in tokens.
+    pub(super) turn: u64,
+}
+
+/// What was learned of a kind of task in a unit.
+#[derive(Debug, Clone, Default)]
+struct Learned {
+    own: Samples,
+    parent: Samples,
+    most_per_report: Option<u64>,
+}
+
+/// What a task needs, in every unit.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Needs {
+    by_unit: BTreeMap<Unit, Learned>,
+    price: Option<Price>,
+    projected: Option<u64>,
+    spent: u64,
+    turn: u64,
+}
+
+/// Reads what was learned of a kind of task.
+pub(super) async fn read(
+    exec: &mut Exec<'_>,
+    kind: Kind<'_>,
+    gauges: &[&Gauged],
+) -> Result<Needs, Stop> {
+    let mut units: Vec<Unit> = gauges.iter().map(|g| g.series.unit).collect();
+    units.push(Unit::Tokens);
+    units.sort_unstable();
+    units.dedup();
+    let words: Vec<String> = units.iter().map(|u| u.as_str().to_owned()).collect();
+    let rows = sqlx::query!(
+        r#"SELECT u.unit AS "unit!", own.actuals AS "own!", kind.actuals AS "parent!", coalesce(own.most, kind.most) AS most
+           FROM unnest($5::text[]) AS u (unit)
+           CROSS JOIN LATERAL (SELECT coalesce(array_agg(s.actual ORDER BY s.id), '{}') AS actuals, max(s.most_per_report) AS most FROM (
+               SELECT id, actual, most_per_report FROM fleet.task_actuals a
+               WHERE a.tenant_id = $1 AND a.task_type = $2 AND a.unit = u.unit AND a.role = $3 AND a.model = $4
+               ORDER BY a.id DESC LIMIT 256) s) own
+           CROSS JOIN LATERAL (SELECT coalesce(array_agg(s.actual ORDER BY s.id), '{}') AS actuals, max(s.most_per_report) AS most FROM (
+               SELECT id, actual, most_per_report FROM fleet.task_actuals a
+               WHERE a.tenant_id = $1 AND a.task_type = $2 AND a.unit = u.unit
+               ORDER BY a.id DESC LIMIT 256) s) kind"#,
+        exec.tenant.as_str(),
+        kind.task_type,
+        kind.role,
+        kind.model.map_or("", Name::as_str),
+        &words
+    )
+    .fetch_all(&mut *exec.tx)
+    .await?;
+    let samples = |rows: Vec<i64>| Samples::from_rows(rows.into_iter().map(i64::unsigned_abs));
+    let by_unit = rows.into_iter().filter_map(|r| {
+        let learned = Learned {
+            own: samples(r.own),
+            parent: samples(r.parent),
+            most_per_report: r.most.map(i64::unsigned_abs),
+        };
+        Some((Unit::from_word(&r.unit)?, learned))
+    });
+    let is_priced =
+        units.contains(&Unit::ApiEquivalentUsdMicro) || units.contains(&Unit::CashUsdMicro);
+    let price = match kind.model {
+        Some(model) if is_priced => price::of(exec, model).await?,
+        _ => None,
+    };
+    Ok(Needs {
+        by_unit: by_unit.collect(),
+        price,
+        projected: kind.projected,
+        spent: kind.spent,
+        turn: kind.turn,
+    })
+}
+
+/// What a task needs of one series.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    pub(super) need: Need,
+    pub(super) estimate: Estimate,
+    pub(super) most_per_report: Option<u64>,
+}
+
+impl Needs {
+    /// In the unit of a series. No refusal rests on a guess, so that one is cut to what is left.
+    pub(super) fn of(&self, gauged: &Gauged, gauge: &Gauge, rate: Option<u64>) -> Wanted {
+        let unit = gauged.series.unit;
+        let most = self.by_unit.get(&unit).and_then(|l| l.most_per_report);
+        let estimate = match unit {
+            Unit::Tokens => Some(self.tokens(gauged.limit)),
+            Unit::BasisPoints => rate.map(|rate| self.level(gauged.limit, rate)),
+            Unit::CashUsdMicro | Unit::ApiEquivalentUsdMicro => self.money(unit, gauged.limit),
+            Unit::Messages | Unit::Credits | Unit::ComputeSeconds => {
+                Some(self.learned(unit, u64::MAX, gauged.limit))
+            }
+        };
+        let Some(estimate) = estimate else {
+            let unknown = Estimate::guess(1, 1);
+            return Wanted {
+                need: Need {
+                    grant: None,
+                    p50: 0,
+                    learned: false,
+                },
+                estimate: unknown,
+                most_per_report: most,
+            };
+        };
+        let turn = if unit == Unit::Tokens { self.turn } else { 0 };
+        let is_promised = unit == Unit::Tokens && self.projected.is_some();
+        let grant = if is_promised {
+            estimate.p50
+        } else if estimate.learned {
+            first_tranche(estimate.p50, turn)
+        } else {
+            estimate.p50.min(headroom(gauge)).max(1)
+        };
+        Wanted {
+            need: Need {
+                grant: Some(grant),
+                p50: estimate.p50,
+                learned: estimate.learned,
+            },
+            estimate,
+            most_per_report: most,
+        }
+    }
+
+    fn learned(&self, unit: Unit, default: u64, limit: u64) -> Estimate {
+        match self.by_unit.get(&unit) {
+            Some(l) => estimate(&l.own, &l.parent, default, limit),
+            None => Estimate::guess(default, limit),
+        }
+    }
+
+    /// Tokens of the task.
+    pub(super) fn tokens(&self, limit: u64) -> Estimate {
+        match self.projected {
+            Some(n) => Estimate::promised(n),
+            None => self
+                .learned(Unit::Tokens, DEFAULT_ESTIMATE, limit)
+                .after(self.spent),
+        }
+    }
+
+    fn level(&self, limit: u64, rate: u64) -> Estimate {
+        let tokens = self.tokens(u64::MAX);
+        let of = |n| reading::converted(n, rate).min(limit.max(1));
+        Estimate {
+            p50: of(tokens.p50),
+            p80: of(tokens.p80),
+            p95: of(tokens.p95),
+            learned: false,
+        }
+    }
+
+    /// Money: as learned, else as the tokens would cost at the price of output; none without a price.
+    fn money(&self, unit: Unit, limit: u64) -> Option<Estimate> {
+        let learned = self.learned(unit, u64::MAX, limit);
+        if learned.learned {
+            return Some(learned);
+        }
+        let usage = fleet_policy::budget::Usage {
+            output: self.tokens(u64::MAX).p50,
+            ..fleet_policy::budget::Usage::default()
+        };
+        match cost(usage, self.price) {
+            Cost::Known(n) => Some(Estimate::guess(n.max(1), limit)),
+            Cost::Unknown => None,
+        }
+    }
+}

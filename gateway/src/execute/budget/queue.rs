@@ -1,0 +1,282 @@
+//! What waits for budget, and what starts by itself when it fits.
+
+use fleet_policy::budget::ladder::Reason;
+use fleet_policy::budget::queue::{Waiting, place};
+use fleet_protocol::reply::WaitingView;
+use fleet_protocol::scalar::Name;
+use fleet_protocol::verbs::budget as verbs;
+use fleet_protocol::{Reply, Timestamp};
+use jiff::SignedDuration;
+use uuid::Uuid;
+
+use super::admission::{Refused, Waits, Work};
+use super::series::unreadable;
+use super::{decision, words};
+use crate::db::{instant, time};
+use crate::execute::task::known;
+use crate::execute::{ActingAgent, Exec, Stop};
+
+/// A task without an ETA is looked at again after this.
+const AGAIN: SignedDuration = SignedDuration::from_mins(5);
+/// Tasks looked at in one look.
+const MOST: i64 = 500;
+
+/// Who waits with a claim.
+#[derive(Debug, Clone)]
+pub(crate) enum Claimer {
+    /// An agent; dies with its incarnation.
+    Agent(ActingAgent),
+    /// A person.
+    Person(String),
+}
+
+/// Puts a task into the queue, or keeps it there with its newest reason. Its place counts from when it
+/// came first.
+pub(crate) async fn put(
+    exec: &mut Exec<'_>,
+    work: &Work,
+    waits: &Waits,
+    claimer: Option<&Claimer>,
+) -> Result<(), Stop> {
+    let (agent, person) = match claimer {
+        Some(Claimer::Agent(agent)) => (Some(agent), None),
+        Some(Claimer::Person(name)) => (None, Some(name.as_str())),
+        None => (None, None),
+    };
+    if let Some(agent) = agent {
+        waits_no_more(exec, agent.id).await?;
+    }
+    let before = sqlx::query_scalar!(
+        "SELECT reason FROM fleet.budget_queue WHERE tenant_id = $1 AND task_id = $2",
+        exec.tenant.as_str(),
+        work.id
+    )
+    .fetch_optional(&mut *exec.tx)
+    .await?;
+    sqlx::query!(
+        "INSERT INTO fleet.budget_queue AS q (tenant_id, task_id, queued_at, agent_id, incarnation, person, reason, series_id, need, p50, eta, look_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+         ON CONFLICT (tenant_id, task_id) DO UPDATE SET reason = excluded.reason, series_id = excluded.series_id, need = excluded.need,
+             p50 = excluded.p50, eta = excluded.eta, look_at = excluded.look_at,
+             agent_id = CASE WHEN $13 THEN excluded.agent_id ELSE q.agent_id END,
+             incarnation = CASE WHEN $13 THEN excluded.incarnation ELSE q.incarnation END,
+             person = CASE WHEN $13 THEN excluded.person ELSE q.person END",
+        exec.tenant.as_str(),
+        work.id,
+        time(exec.now) as _,
+        agent.map(|a| a.id),
+        agent.map(|a| a.incarnation.cast_signed()),
+        person,
+        waits.reason.as_str(),
+        waits.series,
+        i64::try_from(waits.need).unwrap_or(i64::MAX),
+        i64::try_from(waits.p50).unwrap_or(i64::MAX),
+        waits.eta.map(time) as _,
+        time(look_at(exec.now, waits.eta)) as _,
+        claimer.is_some()
+    )
+    .execute(&mut *exec.tx)
+    .await?;
+    // The same reason at every look is one decision.
+    if before.as_deref() == Some(waits.reason.as_str()) {
+        return Ok(());
+    }
+    let new = decision::New {
+        task: work.id,
+        attempt: None,
+        outcome: "queued",
+        account: None,
+        model: None,
+        reason: Some(waits.problem.detail.clone()),
+        series: Some(&waits.title),
+        eta: waits.eta,
+        inputs: &waits.inputs,
+    };
+    decision::write(exec, &new).await
+}
+
+/// When a task is looked at again, if nothing changes before.
+fn look_at(now: Timestamp, eta: Option<Timestamp>) -> Timestamp {
+    let again = now.0.checked_add(AGAIN).map_or(now, Timestamp);
+    eta.filter(|at| *at > now).unwrap_or(again)
+}
+
+/// Writes down that a task is refused.
+pub(crate) async fn refused(
+    exec: &mut Exec<'_>,
+    work: &Work,
+    refused: &Refused,
+) -> Result<(), Stop> {
+    leave(exec, work.id).await?;
+    let new = decision::New {
+        task: work.id,
+        attempt: None,
+        outcome: "refused",
+        account: None,
+        model: None,
+        reason: Some(format!(
+            "{} ({})",
+            refused.problem.detail,
+            refused.reason.as_str()
+        )),
+        series: Some(&refused.title),
+        eta: None,
+        inputs: &refused.inputs,
+    };
+    decision::write(exec, &new).await
+}
+
+/// Takes a task out of the queue.
+pub(crate) async fn leave(exec: &mut Exec<'_>, task: Uuid) -> Result<(), Stop> {
+    sqlx::query!(
+        "DELETE FROM fleet.budget_queue WHERE tenant_id = $1 AND task_id = $2",
+        exec.tenant.as_str(),
+        task
+    )
+    .execute(&mut *exec.tx)
+    .await?;
+    Ok(())
+}
+
+/// An agent waits with one claim at most: none once it works, the newest while it waits. What it waited
+/// with before stays in the queue.
+pub(crate) async fn waits_no_more(exec: &mut Exec<'_>, agent: Uuid) -> Result<(), Stop> {
+    sqlx::query!(
+        "UPDATE fleet.budget_queue SET agent_id = NULL, incarnation = NULL WHERE tenant_id = $1 AND agent_id = $2",
+        exec.tenant.as_str(),
+        agent
+    )
+    .execute(&mut *exec.tx)
+    .await?;
+    Ok(())
+}
+
+/// Something changed that may let a waiting task start: it is looked at with the next look.
+pub(crate) async fn nudge(exec: &mut Exec<'_>) -> Result<(), Stop> {
+    sqlx::query!(
+        "UPDATE fleet.budget_queue SET look_at = $2 WHERE tenant_id = $1 AND look_at > $2",
+        exec.tenant.as_str(),
+        time(exec.now) as _
+    )
+    .execute(&mut *exec.tx)
+    .await?;
+    Ok(())
+}
+
+/// A waiting task, in the order of the queue.
+#[derive(Debug, Clone)]
+pub(crate) struct Queued {
+    pub(crate) task: Uuid,
+    pub(crate) claimer: Option<Claimer>,
+}
+
+/// The whole queue in order. A claim whose agent was started anew or retired is gone; the task stays.
+pub(crate) async fn in_order(exec: &mut Exec<'_>) -> Result<Vec<Queued>, Stop> {
+    let rows = sqlx::query!(
+        r#"SELECT q.task_id, q.queued_at, q.incarnation, q.person, t.number, t.priority, a.id AS "agent_id?", a.name AS "agent?",
+               a.host AS "host?", a.incarnation AS "present?"
+           FROM fleet.budget_queue q JOIN fleet.tasks t ON t.tenant_id = q.tenant_id AND t.id = q.task_id
+           LEFT JOIN fleet.agents a ON a.tenant_id = q.tenant_id AND a.id = q.agent_id AND a.retired_at IS NULL
+           WHERE q.tenant_id = $1 ORDER BY t.priority DESC, q.queued_at LIMIT $2"#,
+        exec.tenant.as_str(),
+        MOST
+    )
+    .fetch_all(&mut *exec.tx)
+    .await?;
+    let mut queue = Vec::with_capacity(rows.len());
+    for r in rows {
+        let waiting = Waiting {
+            task: i64::from(r.number),
+            priority: i64::from(r.priority),
+            queued_at: instant(r.queued_at),
+        };
+        let lives = r.present.is_some() && r.present == r.incarnation;
+        let agent = match (r.agent_id, r.agent, r.host, r.present) {
+            (Some(id), Some(name), Some(host), Some(incarnation)) if lives => {
+                Some(Claimer::Agent(ActingAgent {
+                    id,
+                    name: name.parse().map_err(|_| unreadable("agent"))?,
+                    host: host.parse().map_err(|_| unreadable("host"))?,
+                    incarnation: incarnation.cast_unsigned(),
+                }))
+            }
+            _ => None,
+        };
+        let queued = Queued {
+            task: r.task_id,
+            claimer: agent.or(r.person.map(Claimer::Person)),
+        };
+        queue.push((place(waiting, exec.now), queued));
+    }
+    queue.sort_by_key(|(place, _)| *place);
+    Ok(queue.into_iter().map(|(_, queued)| queued).collect())
+}
+
+/// Shows every waiting task: its place, what binds it, when, and what would free it.
+pub(crate) async fn show(exec: &mut Exec<'_>, _: &verbs::Queue) -> Result<Reply, Stop> {
+    let rows = sqlx::query!(
+        r#"SELECT q.queued_at, q.reason, q.eta, q.person, t.number, t.priority, t.title, t.status_note, a.name AS "agent?",
+               coalesce(CASE WHEN s.scope = 'subscription' THEN '' ELSE s.scope || ' ' END || s.scope_key || ' ' || s.name, '') AS "binding!"
+           FROM fleet.budget_queue q JOIN fleet.tasks t ON t.tenant_id = q.tenant_id AND t.id = q.task_id
+           LEFT JOIN fleet.agents a ON a.tenant_id = q.tenant_id AND a.id = q.agent_id AND a.retired_at IS NULL
+                AND a.incarnation = q.incarnation
+           LEFT JOIN fleet.budget_series s ON s.tenant_id = q.tenant_id AND s.id = q.series_id
+           WHERE q.tenant_id = $1 ORDER BY t.priority DESC, q.queued_at LIMIT $2"#,
+        exec.tenant.as_str(),
+        MOST
+    )
+    .fetch_all(&mut *exec.tx)
+    .await?;
+    let mut waiting = Vec::with_capacity(rows.len());
+    for r in rows {
+        let reason = known("reason", Reason::from_word(&r.reason))?;
+        let key = Waiting {
+            task: i64::from(r.number),
+            priority: i64::from(r.priority),
+            queued_at: instant(r.queued_at),
+        };
+        let task = format!("t{}", r.number);
+        let view = WaitingView {
+            title: r.title,
+            place: 0,
+            since: instant(r.queued_at),
+            claimed_by: r.agent.or(r.person),
+            binding: r.binding,
+            because: reason.as_str().to_owned(),
+            reason: r.status_note.unwrap_or(r.reason),
+            eta: r.eta.map(instant),
+            remedy: words::what_frees(reason).replace("TASK", &task),
+            task,
+        };
+        waiting.push((place(key, exec.now), view));
+    }
+    waiting.sort_by_key(|(place, _)| *place);
+    let numbered = waiting
+        .into_iter()
+        .zip(1..)
+        .map(|((_, view), place)| WaitingView { place, ..view });
+    Ok(Reply::Queue(numbered.collect()))
+}
+
+/// The agent's own words for who it is, to hold a task.
+pub(crate) async fn holder(
+    exec: &mut Exec<'_>,
+    agent: &ActingAgent,
+) -> Result<super::admission::Holder, Stop> {
+    let me = sqlx::query!(
+        "SELECT model, context_tokens FROM fleet.agents WHERE tenant_id = $1 AND id = $2",
+        exec.tenant.as_str(),
+        agent.id
+    )
+    .fetch_one(&mut *exec.tx)
+    .await?;
+    let model: Option<Name> = me
+        .model
+        .map(|m| m.parse().map_err(|_| unreadable("model")))
+        .transpose()?;
+    Ok(super::admission::Holder {
+        name: agent.name.clone(),
+        model,
+        context_tokens: me.context_tokens,
+    })
+}
