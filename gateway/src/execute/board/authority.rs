@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::propose::propose;
 use super::read::load;
 use crate::db::Tx;
-use crate::execute::budget::series;
+use crate::execute::budget::gauge::{self, Which};
 use crate::execute::{Exec, Stop, Subject};
 use crate::run::Job;
 
@@ -68,24 +68,23 @@ pub(crate) async fn ask(exec: &mut Exec<'_>, incident: Uuid) -> Result<Reply, St
 
 /// Half as much again for the window that is used up.
 async fn lift(exec: &mut Exec<'_>, id: Uuid) -> Result<Propose, Stop> {
-    let all = series::read(exec, None, false).await?;
-    let Some(series) = all.into_iter().find(|s| s.id == id) else {
+    let all = gauge::read(exec, &Which::ids(vec![id])).await?;
+    let Some(gauged) = all.into_iter().next() else {
         return Err(
             Problem::new(Code::NotFound, "the limit of this alert is gone")
                 .remedy("see what there is with: !budget status")
                 .into(),
         );
     };
-    let found = series::must(series::find(exec, &series, exec.now).await?)?;
-    let spent = series.totals(&found).spent();
+    let (series, spent) = (&gauged.series, gauged.spent());
     let more = series.limit.div_ceil(2).max(1);
     let limit = series.limit.saturating_add(more);
     let (title, unit) = (series.title(), series.unit);
     let line = format!(
-        "budget set --provider {} --window {} --limit {limit} --unit {unit}",
-        series.provider, series.name
+        "budget set {} --limit {limit} --unit {unit}",
+        series.options()
     );
-    let reset = found.window.resets_at.map_or_else(
+    let reset = gauged.window().resets_at.map_or_else(
         || "no reset is known".to_owned(),
         |at| format!("it resets {}", exec.reader().clock(at)),
     );

@@ -30,7 +30,7 @@ pub(in crate::execute) struct Which {
 }
 
 impl Which {
-    pub(super) fn ids(ids: Vec<Uuid>) -> Self {
+    pub(in crate::execute) fn ids(ids: Vec<Uuid>) -> Self {
         Self {
             ids: Some(ids),
             ..Self::default()
