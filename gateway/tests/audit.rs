@@ -9,7 +9,7 @@
 mod board_table;
 mod work_desk;
 
-use board_table::{board, propose};
+use board_table::{board, propose, settled};
 use serde_json::{Value, json};
 use work_desk::Desk;
 
@@ -103,10 +103,16 @@ async fn what_the_board_decides_is_noted_as_the_boards() {
     propose(&desk, json!({ "seats": seats, "effect": { "pause": {} } })).await;
     let vote = json!({ "proposal": "p1", "verdict": "approve" });
     desk.ok("ana", "board.vote", vote).await;
+    settled(&desk, "p1").await;
     let rows = audited(&desk).await;
     let told: Vec<_> = rows
         .iter()
         .map(|(who, action, .., verb)| (who.as_str(), action.as_str(), verb.as_deref()))
         .collect();
-    assert_eq!(told, [("board:p1", "pause", Some("board.vote"))]);
+    let decision: String = sqlx::query_scalar("SELECT 'board:' || id FROM fleet.decisions")
+        .fetch_one(&mut desk.register_rows().await)
+        .await
+        .expect("the decision");
+    // It was time that ended the vote, and nobody's request.
+    assert_eq!(told, [(decision.as_str(), "pause", None)]);
 }

@@ -229,6 +229,12 @@ async fn effects_are_checked_when_proposed_and_a_refusal_is_final() {
         desk.refused("ana", "board.propose", claim).await,
         Code::BadEffect
     );
+    let tried = json!({ "budget.set": { "provider": "claude", "limit": 1, "unit": "tokens", "dry_run": true } });
+    let tried = json!({ "title": "x", "effect": tried, "seats": seats() });
+    assert_eq!(
+        desk.refused("ana", "board.propose", tried).await,
+        Code::BadEffect
+    );
     let ended = json!({ "title": "x", "closes_at": "2026-11-23T12:00:00Z", "seats": seats() });
     assert_eq!(
         desk.refused("mia", "board.propose", ended).await,

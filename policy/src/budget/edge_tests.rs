@@ -7,10 +7,10 @@ use jiff::tz::TimeZone;
 
 use super::core_tests::{TERMS, gauge, need};
 use super::estimate::{Cost, Price, cost};
-use super::hold::{bound, spent_at, worst_case};
+use super::hold::{spent_at, worst_case};
 use super::ladder::{Candidate, Decision, Fit, Need, Reason, Terms, decide, fit};
 use super::learn::Samples;
-use super::meter::{Knowledge, Reading, difference, level, rate};
+use super::meter::{Knowledge, Reading, level, rate};
 use super::pacing::{Pace, Paced, Pacing, pacing};
 use super::recurrence::{Present, Rule, Succession, SuccessionError, present};
 use super::watch::{Alarm, Watched, alarms};
@@ -345,10 +345,6 @@ fn a_reading_is_never_replaced_by_zero() {
         rate(&[(10, 1_000_000), (11, 1_000_000), (900, 1_000_000)]),
         Some(11)
     );
-    assert_eq!(
-        (difference(100, 104, 500), difference(100, 110, 500)),
-        (None, Some(10))
-    );
 }
 
 #[test]
@@ -363,7 +359,6 @@ fn a_run_cut_short_counts_only_above_the_p95() {
 fn the_bound_is_stated_in_advance() {
     assert_eq!(worst_case(&[Some(3_000), Some(3_000)]), Some(6_000));
     assert_eq!(worst_case(&[Some(3_000), None]), None);
-    assert_eq!(bound(1_000, &[(50, 40), (10, 40)], 7), 1_017);
 }
 
 #[test]

@@ -57,12 +57,3 @@ pub fn worst_case(most_per_report: &[Option<u64>]) -> Option<u64> {
         .iter()
         .try_fold(0_u64, |sum, most| Some(sum.saturating_add((*most)?)))
 }
-
-/// The promise: the most that may have been spent, `highest limit in force + sum of max(0, actual -
-/// granted) + external`.
-pub fn bound(highest_limit: u64, tasks: &[(u64, u64)], external: u64) -> u64 {
-    let excess = tasks
-        .iter()
-        .map(|(actual, granted)| actual.saturating_sub(*granted));
-    excess.fold(highest_limit.saturating_add(external), u64::saturating_add)
-}

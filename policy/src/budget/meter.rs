@@ -78,10 +78,3 @@ pub fn rate(pairs: &[(u64, u64)]) -> Option<u64> {
     rates.sort_unstable();
     rates.get(rates.len() / 2).copied()
 }
-
-/// Two meters of one thing: the authoritative one is charged, the other only raises a difference
-/// beyond a tolerance in basis points of the larger.
-pub fn difference(authoritative: u64, other: u64, tolerance_bp: u32) -> Option<u64> {
-    let gap = authoritative.abs_diff(other);
-    (gap > scaled(authoritative.max(other), u64::from(tolerance_bp), 10_000)).then_some(gap)
-}

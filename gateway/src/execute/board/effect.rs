@@ -36,6 +36,16 @@ pub(super) async fn fix(
         .into());
     }
     let mut command = (*effect.0).clone();
+    if matches!(&command, Command::BudgetSet(set) if set.dry_run)
+        || matches!(&command, Command::BudgetReset(reset) if reset.dry_run)
+    {
+        return Err(Problem::new(
+            Code::BadEffect,
+            "an effect with --dry-run would change nothing when it passes",
+        )
+        .remedy("leave --dry-run out; the card says what it will do")
+        .into());
+    }
     match &mut command {
         Command::BudgetSet(set) => {
             if let Some(moment) = &mut set.reset_at {

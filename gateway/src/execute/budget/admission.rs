@@ -1,26 +1,27 @@
 //! Admission: the ladder before an attempt starts, and the holds it takes (budget.md, "The ladder").
 
-use std::collections::BTreeMap;
-
 use fleet_policy::budget::Movement;
-use fleet_policy::budget::ladder::{
-    Ahead, Binding, Candidate, Decision, Gauge, Reason, Terms, decide as go_down,
-};
-use fleet_policy::budget::queue::{Blocked, Waiting, ahead};
+use fleet_policy::budget::ladder::{Binding, Decision, Reason, Terms, decide as go_down};
+use fleet_policy::budget::queue::Waiting;
 use fleet_protocol::document::number;
-use fleet_protocol::problem::Code;
 use fleet_protocol::scalar::Name;
 use fleet_protocol::verbs::budget::Unit;
 use fleet_protocol::{Problem, Timestamp};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::gauge::{self, Gauged, Medians, Which};
+use super::gauge::{self, Gauged, Which};
 use super::ledger::{self, Row};
-use super::needs::{self, Kind, Needs, Wanted};
-use super::offer::{self, Account, Offer, Scopes};
-use super::{reading, words};
+use super::needs::{Kind, Needs, Wanted};
+use super::offer::{self, Offer, Scopes};
+use super::words;
 use crate::execute::{Exec, Stop};
+
+mod choice;
+mod scene;
+
+use choice::{Choice, choose};
+use scene::{Scene, needs_of};
 
 /// How many ways to run a task are tried under the lock.
 const TRIES: usize = 3;
@@ -102,14 +103,6 @@ pub(crate) struct Refused {
     pub(crate) inputs: serde_json::Value,
 }
 
-/// All that a decision rests on.
-struct Scene {
-    gauges: Vec<Gauged>,
-    medians: Medians,
-    blocked: BTreeMap<Uuid, Vec<Blocked>>,
-    rates: BTreeMap<Uuid, Option<u64>>,
-}
-
 impl Work {
     fn scopes(&self) -> Result<Scopes, Stop> {
         let mission = self.mission.map(|n| format!("m{n}").parse::<Name>());
@@ -156,7 +149,7 @@ pub(crate) async fn decide(exec: &mut Exec<'_>, work: &Work) -> Result<Verdict, 
         None => vec![None],
     };
     let which = work.scopes()?.which(&accounts).with_recent();
-    let mut scene = scene(exec, &which).await?;
+    let mut scene = scene::read(exec, &which).await?;
     let mut tried = Vec::new();
     loop {
         let mut chosen = choose(exec, work, &scene, &accounts, &rungs, &tried).await?;
@@ -212,206 +205,6 @@ fn terms(work: &Work) -> Terms {
         start_now: work.start_now,
         max_wait_ms: i64::from(work.max_wait_seconds) * 1_000,
     }
-}
-
-async fn scene(exec: &mut Exec<'_>, which: &Which) -> Result<Scene, Stop> {
-    let gauges = gauge::read(exec, which).await?;
-    if gauges.is_empty() {
-        return Ok(Scene {
-            gauges,
-            medians: Medians::new(),
-            blocked: BTreeMap::new(),
-            rates: BTreeMap::new(),
-        });
-    }
-    let medians = gauge::medians(exec).await?;
-    let mut rates = BTreeMap::new();
-    for g in gauges.iter().filter(|g| g.series.is_reading) {
-        rates.insert(g.series.id, reading::rate(exec, g.series.id).await?);
-    }
-    let ids: Vec<Uuid> = gauges.iter().map(|g| g.series.id).collect();
-    Ok(Scene {
-        blocked: blocked(exec, &ids).await?,
-        gauges,
-        medians,
-        rates,
-    })
-}
-
-/// What waits for which series.
-async fn blocked(
-    exec: &mut Exec<'_>,
-    series: &[Uuid],
-) -> Result<BTreeMap<Uuid, Vec<Blocked>>, Stop> {
-    let rows = sqlx::query!(
-        r#"SELECT q.series_id AS "series!", q.reason, q.need, q.p50, q.queued_at, t.number, t.priority FROM fleet.budget_queue q
-           JOIN fleet.tasks t ON t.tenant_id = q.tenant_id AND t.id = q.task_id
-           WHERE q.tenant_id = $1 AND q.series_id = ANY ($2)"#,
-        exec.tenant.as_str(),
-        series
-    )
-    .fetch_all(&mut *exec.tx)
-    .await?;
-    let mut blocked: BTreeMap<Uuid, Vec<Blocked>> = BTreeMap::new();
-    for r in rows {
-        let Some(reason) = Reason::from_word(&r.reason) else {
-            continue;
-        };
-        blocked.entry(r.series).or_default().push(Blocked {
-            waiting: Waiting {
-                task: i64::from(r.number),
-                priority: i64::from(r.priority),
-                queued_at: crate::db::instant(r.queued_at),
-            },
-            reason,
-            need: r.need.unsigned_abs(),
-            p50: r.p50.unsigned_abs(),
-        });
-    }
-    Ok(blocked)
-}
-
-async fn needs_of(
-    exec: &mut Exec<'_>,
-    work: &Work,
-    scene: &Scene,
-    model: Option<&Name>,
-) -> Result<Needs, Stop> {
-    let gauges: Vec<&Gauged> = scene.gauges.iter().collect();
-    needs::read(exec, work.kind(model), &gauges).await
-}
-
-impl Scene {
-    fn gauge(&self, exec: &Exec<'_>, work: &Work, place: usize) -> Gauge {
-        let gauged = &self.gauges[place];
-        let waiting = work.waiting(exec.now);
-        let before = self.blocked.get(&gauged.series.id);
-        let ahead = before.map_or_else(Ahead::default, |b| ahead(b, waiting, exec.now));
-        gauged.gauge(&self.medians, ahead)
-    }
-
-    fn wanted(&self, gauge: &Gauge, place: usize, needs: &Needs) -> Wanted {
-        let gauged = &self.gauges[place];
-        let rate = self.rates.get(&gauged.series.id).copied().flatten();
-        needs.of(gauged, gauge, rate)
-    }
-
-    fn candidate(&self, exec: &Exec<'_>, work: &Work, offer: &Offer, needs: &Needs) -> Candidate {
-        let series = offer.series.iter().map(|place| {
-            let gauge = self.gauge(exec, work, *place);
-            let need = self.wanted(&gauge, *place, needs).need;
-            (gauge, need)
-        });
-        Candidate {
-            subscription: offer
-                .account
-                .as_ref()
-                .map_or(String::new(), ToString::to_string),
-            rung: offer.rung,
-            sticky: work.ran_on.is_some() && work.ran_on == offer.account,
-            series: series.collect(),
-        }
-    }
-}
-
-/// What the ladder came to, before anything is locked.
-enum Choice {
-    Run(Offer, Option<Reason>),
-    Wait(Binding, Option<Offer>, Needs),
-    Never(Binding, Option<Offer>, Needs),
-    NoAccount,
-}
-
-impl Choice {
-    fn of(decision: Decision, offers: &[Offer], needs: Needs) -> Self {
-        let offer_of = |binding: &Binding| {
-            let bound = offers.iter().find(|_| !binding.series.is_empty());
-            bound.cloned()
-        };
-        match decision {
-            Decision::Ungoverned => offers
-                .first()
-                .map_or(Self::NoAccount, |o| Self::Run(o.clone(), None)),
-            Decision::Admit(i) => Self::Run(offers[i].clone(), None),
-            Decision::Downgrade(i, why) => Self::Run(offers[i].clone(), Some(why)),
-            Decision::Queue(binding) => Self::Wait(binding.clone(), offer_of(&binding), needs),
-            Decision::Refuse(binding) => Self::Never(binding.clone(), offer_of(&binding), needs),
-            Decision::NoCandidate => Self::NoAccount,
-        }
-    }
-
-    fn verdict(self, exec: &Exec<'_>, work: &Work, scene: &Scene) -> Result<Verdict, Stop> {
-        match self {
-            Self::Run(offer, _) => Ok(Verdict::Go(Box::new(Plan::ungoverned(&offer)))),
-            Self::NoAccount => Err(no_account(work).into()),
-            Self::Wait(binding, offer, needs) => Ok(Verdict::Wait(Box::new(waits(
-                exec,
-                work,
-                scene,
-                &binding,
-                offer.as_ref(),
-                &needs,
-            )?))),
-            Self::Never(binding, offer, needs) => {
-                let w = waits(exec, work, scene, &binding, offer.as_ref(), &needs)?;
-                Ok(Verdict::Never(Box::new(Refused {
-                    problem: w.problem,
-                    reason: w.reason,
-                    title: w.title,
-                    inputs: w.inputs,
-                })))
-            }
-        }
-    }
-}
-
-fn no_account(work: &Work) -> Problem {
-    let model = work.model.as_ref().map_or("any", Name::as_str);
-    let provider = work.provider.as_ref().map_or("no account", Name::as_str);
-    Problem::new(
-        Code::BudgetNever,
-        format!("no account of {provider} serves the model {model}"),
-    )
-    .remedy("see what each serves with: !subscription list")
-}
-
-/// The rung that was asked for first; those below only when the task may be lowered.
-async fn choose(
-    exec: &mut Exec<'_>,
-    work: &Work,
-    scene: &Scene,
-    accounts: &[Account],
-    rungs: &[Option<Name>],
-    tried: &[(Option<Name>, Option<Name>)],
-) -> Result<Choice, Stop> {
-    let mut offers = Vec::new();
-    let mut candidates = Vec::new();
-    let mut first: Option<(Decision, Needs, usize)> = None;
-    for (rung, model) in rungs.iter().enumerate() {
-        let here: Vec<Offer> = offer::on_rung(rung, model.as_ref(), accounts, &scene.gauges)
-            .into_iter()
-            .filter(|o| !tried.contains(&(o.account.clone(), o.model.clone())))
-            .collect();
-        let needs = needs_of(exec, work, scene, model.as_ref()).await?;
-        candidates.extend(here.iter().map(|o| scene.candidate(exec, work, o, &needs)));
-        offers.extend(here);
-        let decision = go_down(&candidates, terms(work), exec.now);
-        match (decision, &first) {
-            (Decision::Queue(_) | Decision::Refuse(_) | Decision::NoCandidate, Some(_)) => {}
-            (decision @ (Decision::Queue(_) | Decision::Refuse(_)), None) => {
-                if work.is_pinned {
-                    return Ok(Choice::of(decision, &offers, needs));
-                }
-                first = Some((decision, needs, offers.len()));
-            }
-            (Decision::NoCandidate, None) => {}
-            (decision, _) => return Ok(Choice::of(decision, &offers, needs)),
-        }
-    }
-    Ok(match first {
-        Some((decision, needs, n)) => Choice::of(decision, &offers[..n], needs),
-        None => Choice::NoAccount,
-    })
 }
 
 impl Plan {
