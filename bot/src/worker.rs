@@ -32,8 +32,8 @@ const WAITING: usize = 16;
 const PAGES: usize = 50;
 /// How long skipped events may wait before they move the mark in the register.
 const COALESCE: Duration = Duration::from_secs(1);
-/// How often a quiet room's mark is refreshed.
-const QUIET: Duration = Duration::from_secs(60);
+/// How often a quiet room's mark is refreshed: by so much a vote may end late where nobody speaks.
+const QUIET: Duration = Duration::from_secs(15);
 /// How long after its last event a room is active.
 const ACTIVE: Duration = Duration::from_secs(30);
 
