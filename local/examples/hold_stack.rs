@@ -23,7 +23,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         *software = Software::Synapse;
         *fast_hashing = true;
     }
-    let database = Database::Embedded(Source::Auto);
+    let database = Database::Embedded(Source::of_tests()?);
     let settings = StackSettings {
         folder: folder.into(),
         database,
