@@ -30,17 +30,14 @@ pub(crate) fn to(
         ),
         // What a redaction does is acknowledged beside what it redacted.
         Body::Redaction { .. } if ended.reply.is_some() => return None,
-        Body::Ask { target }
+        Body::Ask { .. }
         | Body::Ballot {
-            target,
             via: BallotInput::Reaction,
             ..
         } => (
             // Nobody can see a reply to a reaction: it stands in the thread of the message.
             Post::Message(message(receipt, reader)?),
-            Relation::Thread {
-                root: Target::Event(target.clone()),
-            },
+            Relation::Thread { root: event },
         ),
         _ => {
             let thread_root = envelope.context.thread_root.clone().map(Target::Event);
@@ -63,12 +60,13 @@ pub(crate) fn to(
     })
 }
 
-/// The event that an answer replies to, as people see it: clients show no edit, redaction or reaction as
+/// The event that an answer relates to, as people see it: clients show no edit, redaction or reaction as
 /// a message of its own, only what it points at.
 fn shown(envelope: &Envelope) -> &str {
     match &envelope.body {
         Body::Edit { target }
         | Body::Redaction { target }
+        | Body::Ask { target }
         | Body::Ballot {
             target,
             via: BallotInput::Reaction,

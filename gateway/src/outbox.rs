@@ -34,8 +34,8 @@ pub(crate) struct Source<'a> {
 
 /// Writes rows and supersedes what they make stale. What a quiet room is spared, and what changes a
 /// message that never came into the room, is kept as superseded; details are written for verbose rooms
-/// only. Returns those that the source's device shall
-/// send now: bound to a Matrix room, and not waiting for another row.
+/// only. Returns those that the source's device shall send now: bound to a Matrix room, and not waiting
+/// for another row.
 pub(crate) async fn write(
     tx: &mut PgConnection,
     source: &Source<'_>,

@@ -112,7 +112,7 @@ pub(super) async fn standing(exec: &mut Exec<'_>) -> Result<Vec<BoardSeatView>, 
 }
 
 async fn operators(exec: &mut Exec<'_>) -> Result<Vec<Seat>, Stop> {
-    let users = crate::execute::budget::alert::operators(exec).await?;
+    let users = crate::incident::operators(exec.tx, exec.tenant).await?;
     let mut seats: Vec<Seat> = Vec::new();
     for (index, user) in users.into_iter().enumerate() {
         // The name before the colon, where that is a title nobody has yet.

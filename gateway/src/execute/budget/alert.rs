@@ -9,13 +9,13 @@ use fleet_policy::budget::watch::{Alarm, Watched, alarms, has_reached};
 use fleet_protocol::Document;
 use fleet_protocol::document::{bold, code, number, text};
 use fleet_protocol::outbox::{Attention, Message, Post, Relation, Target};
-use fleet_protocol::scalar::UserId;
 use uuid::Uuid;
 
 use super::gauge::{self, Gauged, Which};
 use super::status;
 use crate::db::time;
 use crate::execute::{Exec, Room, Stop, Subject, notice};
+use crate::incident;
 
 /// One tap opens the proposal.
 const ASK: &str = " To ask the board for half as much again, tap 🗳.";
@@ -184,7 +184,7 @@ async fn raise(
     let incident = exec.ids.next();
     let detail = detail(exec, gauged, alarm);
     let said = Message {
-        mentions: operators(exec).await?,
+        mentions: incident::operators(exec.tx, exec.tenant).await?,
         ..said(exec, gauged, rule, severity, &detail).await?
     };
     let about = Some((Subject::Incident, incident));
@@ -374,15 +374,4 @@ async fn said(
         mentions: Vec::new(),
         twin,
     })
-}
-
-/// Operators of the whole fleet: whom an alarm mentions.
-pub(in crate::execute) async fn operators(exec: &mut Exec<'_>) -> Result<Vec<UserId>, Stop> {
-    let users = sqlx::query_scalar!(
-        "SELECT DISTINCT user_id FROM fleet.grants WHERE tenant_id = $1 AND role = 'operator' AND room_key IS NULL ORDER BY user_id LIMIT 20",
-        exec.tenant.as_str()
-    )
-    .fetch_all(&mut *exec.tx)
-    .await?;
-    Ok(users.iter().filter_map(|u| u.parse().ok()).collect())
 }
