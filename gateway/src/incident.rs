@@ -263,14 +263,24 @@ fn over(raised: &Raised<'_>) -> Message {
     }
 }
 
-/// Whom to call: operators, by name.
+/// Whom to call: operators, by name, as many as a message reasonably mentions.
 pub(crate) async fn operators(
     tx: &mut PgConnection,
     tenant: &Name,
 ) -> Result<Vec<UserId>, sqlx::Error> {
+    first_operators(tx, tenant, 20).await
+}
+
+/// The operators of the fleet, by name, at most so many.
+pub(crate) async fn first_operators(
+    tx: &mut PgConnection,
+    tenant: &Name,
+    most: i64,
+) -> Result<Vec<UserId>, sqlx::Error> {
     let users = sqlx::query_scalar!(
-        "SELECT DISTINCT user_id FROM fleet.grants WHERE tenant_id = $1 AND role = 'operator' AND room_key IS NULL ORDER BY user_id LIMIT 20",
-        tenant.as_str()
+        "SELECT DISTINCT user_id FROM fleet.grants WHERE tenant_id = $1 AND role = 'operator' AND room_key IS NULL ORDER BY user_id LIMIT $2",
+        tenant.as_str(),
+        most
     )
     .fetch_all(&mut *tx)
     .await?;

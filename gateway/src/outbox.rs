@@ -17,6 +17,9 @@ use crate::journal::encode;
 const PAGE: i64 = 500;
 /// Of them, those of one room: a room that takes nothing hides no other.
 const PAGE_OF_ROOM: i64 = 50;
+/// Edits of one room on their way at once: what still waits here gives way to a newer one, what was
+/// handed out does not. More than a homeserver takes between two polls.
+const EDITS_OF_ROOM: i64 = 8;
 
 /// From where rows are written.
 pub(crate) struct Source<'a> {
@@ -34,8 +37,8 @@ pub(crate) struct Source<'a> {
 
 /// Writes rows and supersedes what they make stale. What a quiet room is spared, and what changes a
 /// message that never came into the room, is kept as superseded; details are written for verbose rooms
-/// only. Returns those that the source's device shall send now: bound to a Matrix room, and not waiting
-/// for another row.
+/// only. Returns those that the source's device shall send now: bound to a Matrix room, not waiting
+/// for another row, and no edit that [`sendable`] would withhold.
 pub(crate) async fn write(
     tx: &mut PgConnection,
     source: &Source<'_>,
@@ -67,8 +70,13 @@ pub(crate) async fn write(
                            WHEN t.state IN ('dead', 'superseded') AND NOT n.post ?| ARRAY['message', 'receipt']
                            THEN 'what it relates to was never sent' END AS spared) spare
            CROSS JOIN LATERAL (
-               SELECT CASE WHEN r.room_id IS NOT NULL AND spare.spared IS NULL AND NOT n.post ? 'edit'
-                            AND (n.target_row IS NULL OR t.event_id IS NOT NULL) THEN $13 END AS device, spare.spared) now
+               SELECT CASE WHEN r.room_id IS NOT NULL AND spare.spared IS NULL AND (n.target_row IS NULL OR t.event_id IS NOT NULL)
+                            AND NOT (n.post ? 'edit' AND (
+                     EXISTS (SELECT FROM fleet.outbox e WHERE e.tenant_id = $1 AND e.target_row = n.target_row AND e.post ? 'edit'
+                         AND e.first_attempt_at > $11::timestamptz - interval '1 second')
+                     OR EXISTS (SELECT FROM fleet.outbox e WHERE e.tenant_id = $1 AND e.target_row = n.target_row AND e.post ? 'edit'
+                         AND e.state = 'pending' AND e.first_attempt_at IS NOT NULL)))
+                       THEN $13 END AS device, spare.spared) now
            WHERE now.spared IS NULL OR n.least < 3
            ORDER BY n.place
            RETURNING o.id, (SELECT r.room_id FROM fleet.rooms r WHERE r.tenant_id = o.tenant_id AND r.id = o.room) AS room_id,
@@ -250,7 +258,8 @@ fn resolved(relation: Relation, event: Option<String>) -> Relation {
 /// Every row that can be sent now, oldest first. Withheld: rows of rooms that are not made yet,
 /// and rows that relate to a row that is not in the room yet. What replies to a row that never
 /// came into the room stands by itself. Also withheld: an edit while the one before of the same message
-/// is on its way, and within a second of it, so that many changes at once are one edit.
+/// is on its way, and within a second of it, so that many changes at once are one edit; and edits beyond
+/// [`EDITS_OF_ROOM`].
 pub(crate) async fn sendable(
     tx: &mut PgConnection,
     tenant: &Name,
@@ -261,13 +270,17 @@ pub(crate) async fn sendable(
                   o.target_row, t.event_id AS "target_event?"
            FROM fleet.rooms r
            CROSS JOIN LATERAL (
-               SELECT o.* FROM fleet.outbox o
+               SELECT o.* FROM (
+               SELECT o.*, count(*) FILTER (WHERE o.post ? 'edit') OVER (ORDER BY o.seq) AS edits FROM fleet.outbox o
                LEFT JOIN fleet.outbox t ON t.tenant_id = $1 AND t.id = o.target_row
                WHERE o.tenant_id = $1 AND o.room = r.id AND o.state = 'pending'
                  AND (o.target_row IS NULL OR t.event_id IS NOT NULL OR t.state IN ('dead', 'superseded'))
-                 AND NOT (o.post ? 'edit' AND o.first_attempt_at IS NULL AND EXISTS (
-                     SELECT FROM fleet.outbox e WHERE e.tenant_id = $1 AND e.target_row = o.target_row AND e.post ? 'edit'
-                         AND (e.first_attempt_at > $4::timestamptz - interval '1 second' OR e.state = 'pending' AND e.first_attempt_at IS NOT NULL)))
+                 AND NOT (o.post ? 'edit' AND o.first_attempt_at IS NULL AND (
+                     EXISTS (SELECT FROM fleet.outbox e WHERE e.tenant_id = $1 AND e.target_row = o.target_row AND e.post ? 'edit'
+                         AND e.first_attempt_at > $4::timestamptz - interval '1 second')
+                     OR EXISTS (SELECT FROM fleet.outbox e WHERE e.tenant_id = $1 AND e.target_row = o.target_row AND e.post ? 'edit'
+                         AND e.state = 'pending' AND e.first_attempt_at IS NOT NULL)))) o
+               WHERE NOT o.post ? 'edit' OR o.edits <= $5
                ORDER BY o.seq LIMIT $3) o
            LEFT JOIN fleet.outbox t ON t.tenant_id = $1 AND t.id = o.target_row
            WHERE r.tenant_id = $1 AND r.room_id IS NOT NULL
@@ -275,7 +288,8 @@ pub(crate) async fn sendable(
         tenant.as_str(),
         PAGE,
         PAGE_OF_ROOM,
-        db::time(now) as _
+        db::time(now) as _,
+        EDITS_OF_ROOM
     )
     .fetch_all(&mut *tx)
     .await?;

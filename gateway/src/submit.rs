@@ -261,7 +261,13 @@ async fn admit(
     if ended.outcome != Outcome::Skipped
         && let Some(row) = answer::to(envelope, &receipt, &ended, &reader, core.ids.next())
     {
-        rows.insert(0, row);
+        // A ballot is shown to all before it is acknowledged to the voter.
+        let after = if matches!(envelope.body, Body::Ballot { .. }) {
+            rows.len()
+        } else {
+            0
+        };
+        rows.insert(after, row);
     }
     let source = outbox::Source {
         tenant,

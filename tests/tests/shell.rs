@@ -96,6 +96,66 @@ async fn an_agent_gets_a_token_works_in_a_shell_and_loses_it() {
     world.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_brief_becomes_a_proposal_whose_record_is_checked_without_a_fleet() {
+    let world = World::raise().await.unwrap();
+    let place = tempfile::tempdir().unwrap();
+    let (brief, record) = (place.path().join("brief.md"), place.path().join("p1.json"));
+    let (brief, record) = (brief.to_str().unwrap(), record.to_str().unwrap());
+    std::fs::write(
+        brief,
+        "---\nkind: goal\neffect: mission new \"Ship 1.0\"\ncloses_at: +48h\n---\n# Ship 1.0\n\nIt is ready.\n",
+    )
+    .unwrap();
+    let run = |arguments: &'static str| {
+        let world = &world;
+        async move {
+            let arguments: Vec<&str> = arguments.split(' ').collect();
+            world.fleet(&arguments, &[]).await.unwrap()
+        }
+    };
+    let proposed = world
+        .fleet(&["board", "propose", "--from-file", brief, "--json"], &[])
+        .await
+        .unwrap();
+    let opened = &json(&proposed)["reply"]["proposal"]["now"];
+    assert_eq!(opened["title"], "Ship 1.0", "{opened:#}");
+    assert_eq!(opened["text"], "# Ship 1.0\n\nIt is ready.");
+    assert!(run("board vote p1 approve because ready").await.status.success());
+    assert!(run("board close p1").await.status.success());
+    let exported = run("board export p1 --json").await;
+    assert!(exported.status.success(), "{exported:?}");
+    std::fs::write(record, &exported.stdout).unwrap();
+
+    let verify = |head: Option<String>| {
+        let world = &world;
+        async move {
+            let mut arguments = vec!["board", "verify", record, "--json"];
+            arguments.extend(head.iter().flat_map(|head| ["--head", head.as_str()]));
+            world.fleet(&arguments, &[]).await.unwrap()
+        }
+    };
+    let verified = verify(None).await;
+    let head = json(&verified)["head"].as_str().unwrap().to_owned();
+    assert!(verified.status.success(), "{verified:?}");
+    assert!(verify(Some(head)).await.status.success());
+    let other = verify(Some("0".repeat(64))).await;
+    assert_eq!(other.status.code(), Some(6), "{other:?}");
+    let changed = String::from_utf8(exported.stdout).unwrap();
+    std::fs::write(record, changed.replacen("approve", "reject", 1)).unwrap();
+    assert_eq!(verify(None).await.status.code(), Some(6));
+
+    // What is no brief is told with the key, and nothing is proposed.
+    std::fs::write(brief, "---\nkinds: goal\n---\n# Ship 2.0\n").unwrap();
+    let wrong = world
+        .fleet(&["board", "propose", "--from-file", brief], &[])
+        .await
+        .unwrap();
+    assert_eq!(wrong.status.code(), Some(2), "{wrong:?}");
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("kinds"));
+    world.end().await;
+}
+
 async fn doctor(world: &World, variables: &[(&str, &str)]) -> (Option<i32>, Value) {
     let address = world.bot_address(BOT).await.unwrap();
     let mut all = vec![("FLEET__BOT__LISTEN", address.as_str())];

@@ -37,6 +37,8 @@ const REST: Duration = Duration::from_millis(75);
 const INVITED: Duration = Duration::from_secs(90);
 /// How long cards may take.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// Reactions that the bot places on each card.
+const LEGEND: usize = 3;
 /// How often the room is looked at.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -119,6 +121,23 @@ impl Hall<'_> {
         Ok(cards)
     }
 
+    /// Waits until the legend is on every card, which the bot places last: until nothing is on its way.
+    async fn legends(&self, cards: &BTreeMap<String, (String, u64)>) -> Result<(), CliError> {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            let page = self.rooms.human.messages(&self.room, None, 1_000).await?;
+            let on = |root: &str| {
+                let reactions = page.chunk.iter().filter_map(|e| e.relates_to("m.annotation"));
+                reactions.filter(|target| *target == root).count()
+            };
+            if cards.values().all(|(root, _)| on(root) >= LEGEND) {
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Err(CliError::Missed("the cards have no legend".into()))
+    }
+
     /// Waits until a look at the cards says so.
     async fn until(
         &self,
@@ -186,8 +205,11 @@ impl Hall<'_> {
         for n in 0..PROPOSALS {
             ids.push(self.propose(&format!("Burst {n}"), SEATS).await?);
         }
-        self.until(|cards| ids.iter().all(|id| cards.contains_key(id)))
+        let mut cards = self
+            .until(|cards| ids.iter().all(|id| cards.contains_key(id)))
             .await?;
+        cards.retain(|id, _| ids.contains(id));
+        self.legends(&cards).await?;
         let began = Instant::now();
         let mut callers = JoinSet::new();
         for caller in 0..CALLERS {

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use fleet_protocol::api::{Attempts, Outbox, Settled, Settlements, path};
-use fleet_protocol::envelope::BotLease;
-use fleet_protocol::outbox::{OutboxRow, Relation, Settlement, Target};
+use fleet_protocol::envelope::{BallotInput, Body, BotLease};
+use fleet_protocol::outbox::{OutboxRow, Post, Relation, Settlement, Target};
+use fleet_protocol::verbs::board::Verdict;
 use reqwest::StatusCode;
 use serde_json::json;
 use uuid::Uuid;
@@ -298,6 +299,61 @@ async fn an_edit_that_nobody_has_tried_gives_way_to_a_newer_one() {
     };
     assert_eq!(stage.database.count(&edits("pending")).await, 1);
     assert_eq!(stage.database.count(&edits("superseded")).await, 2);
+}
+
+#[tokio::test]
+async fn a_card_changes_before_the_ballot_is_acknowledged_and_at_most_once_a_second() {
+    let stage = Stage::new().await;
+    let lease = stage.bot().await;
+    stage.bind(&lease, Some("board"), "!board:test", None).await;
+    let propose = json!({ "board.propose": { "title": "Ship it" } });
+    stage
+        .submitted(&lease, "$join", vec![line("$propose", propose)])
+        .await;
+    let waiting = stage.outbox().await.rows;
+    let card = waiting
+        .iter()
+        .find(|row| row.room_id == "!board:test" && row.relation.is_none());
+    settle(&stage, &lease, card.unwrap().id, sent("$card")).await;
+    let is_edit = |row: &OutboxRow| matches!(row.post, Post::Edit(_));
+    let mut after = "$propose";
+    for (key, verdict, shown) in [
+        ("$first", Verdict::Approve, &[true, false][..]),
+        ("$second", Verdict::Reject, &[false]),
+    ] {
+        let mut ballot = line(key, json!({ "whoami": {} }));
+        ballot.body = Body::Ballot {
+            target: "$card".into(),
+            verdict,
+            reason: None,
+            via: BallotInput::Reply,
+        };
+        let submitted = stage.submitted(&lease, after, vec![ballot]).await;
+        let edits: Vec<bool> = submitted.outbox.iter().map(is_edit).collect();
+        assert_eq!(edits, shown, "{key}");
+        after = key;
+    }
+    // The second edit waits for the first one, which is on its way.
+    let edits: Vec<OutboxRow> = stage.outbox().await.rows;
+    let edits: Vec<&OutboxRow> = edits.iter().filter(|row| is_edit(row)).collect();
+    assert_eq!(edits.len(), 1);
+    assert!(edits[0].attempt.is_some());
+}
+
+#[tokio::test]
+async fn a_busy_room_gets_few_edits_at_once_and_everything_else() {
+    let stage = Stage::new().await;
+    let lease = stage.bot().await;
+    for n in 1..=20 {
+        write(&stage, n, "message", None).await;
+        settle(&stage, &lease, Uuid::from_u128(n), sent(&format!("${n}"))).await;
+        write(&stage, 100 + n, "edit", Some(n)).await;
+    }
+    write(&stage, 200, "message", None).await;
+    let rows = ids(&stage.outbox().await.rows);
+    assert_eq!(rows, [101, 102, 103, 104, 105, 106, 107, 108, 200]);
+    settle(&stage, &lease, Uuid::from_u128(101), sent("$e")).await;
+    assert!(ids(&stage.outbox().await.rows).contains(&109));
 }
 
 #[tokio::test]

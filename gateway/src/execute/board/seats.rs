@@ -112,7 +112,9 @@ pub(super) async fn standing(exec: &mut Exec<'_>) -> Result<Vec<BoardSeatView>, 
 }
 
 async fn operators(exec: &mut Exec<'_>) -> Result<Vec<Seat>, Stop> {
-    let users = crate::incident::operators(exec.tx, exec.tenant).await?;
+    // One more than a board may have, so that too many are refused and none is left out unseen.
+    let most = MOST_SEATS as i64 + 1;
+    let users = crate::incident::first_operators(exec.tx, exec.tenant, most).await?;
     let mut seats: Vec<Seat> = Vec::new();
     for (index, user) in users.into_iter().enumerate() {
         // The name before the colon, where that is a title nobody has yet.
