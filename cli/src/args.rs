@@ -4,8 +4,9 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand as _};
+
 use fleet_protocol::language;
-use fleet_protocol::scalar::{Name, UserId};
+use fleet_protocol::scalar::{Brief, Name, UserId};
 use url::Url;
 
 use crate::exit::Exit;
@@ -357,11 +358,33 @@ pub fn command() -> clap::Command {
         .after_help(format!("Exit codes:\n{codes}"));
     let root = Operate::augment_subcommands(language::augment(Global::augment_args(root)));
     let root = root.mut_subcommand("board", board);
+    let root = root.mut_subcommand("provision", document);
+    let root = root.mut_subcommand("budget", |budget| budget.mut_subcommand("import", document));
     // In a shell `doctor` walks every hop; the register's view is one of them.
     root.mut_subcommand("doctor", |_| {
         Doctor::augment_args(clap::Command::new("doctor"))
             .about("Walk every hop of the fleet, name what is broken and the remedy")
     })
+}
+
+/// A command whose document is typed in a room: in a shell it is a file.
+fn document(command: clap::Command) -> clap::Command {
+    command.mut_arg("document", |document| {
+        document
+            .value_name("FILE")
+            .help("The file; - reads standard input")
+            .value_parser(read_document)
+    })
+}
+
+fn read_document(path: &str) -> Result<Brief, String> {
+    let read = if path == "-" {
+        std::io::read_to_string(std::io::stdin())
+    } else {
+        std::fs::read_to_string(path)
+    };
+    let text = read.map_err(|e| format!("{path} cannot be read: {e}"))?;
+    text.try_into().map_err(|e| format!("{path} {e}"))
 }
 
 /// What `board` can do with files, which only a shell has.
@@ -372,16 +395,19 @@ fn board(group: clap::Command) -> clap::Command {
         .long("from-file")
         .value_name("FILE")
         .value_parser(clap::value_parser!(PathBuf))
-        .exclusive(true)
         .help("Take everything from a Markdown file with YAML front matter");
     group
         .subcommand(BoardVerify::augment_args(verify))
         .mut_subcommand("propose", |propose| {
+            let own: Vec<_> = propose
+                .get_arguments()
+                .map(|a| a.get_id().clone())
+                .collect();
             propose
                 .mut_arg("title", |title| {
                     title.required(false).required_unless_present(FROM_FILE)
                 })
-                .arg(from_file)
+                .arg(from_file.conflicts_with_all(own))
         })
 }
 

@@ -208,6 +208,7 @@ fn actor<R>(caller: &Caller, call: &Call<R>, seen: &Seen) -> Actor {
         lease: call.lease.clone(),
         identity: call.agent.clone(),
         power_level: None,
+        may_command: Vec::new(),
     }
 }
 

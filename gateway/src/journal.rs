@@ -47,6 +47,8 @@ pub(crate) struct Seen {
     pub(crate) mark: Option<String>,
     /// Whether the Matrix room it comes from was replaced by another: the mark is of that one.
     pub(crate) is_former: bool,
+    /// Whose commands count in the room; empty: everybody's whose grant fits.
+    pub(crate) may_command: Vec<GrantRole>,
     /// Roles that count here.
     pub(crate) roles: Vec<GrantRole>,
     /// The agent whose account asks.
@@ -94,7 +96,7 @@ pub(crate) async fn look(tx: &mut PgConnection, ask: &Ask<'_>) -> Result<Seen, s
     let row = sqlx::query!(
         r#"SELECT t.zone,
                EXISTS (SELECT FROM fleet.bot_leases l WHERE l.tenant_id = $1 AND l.account = $6 AND l.epoch = $7) AS "lease_ok!",
-               r.id AS "room?", r.key AS "room_key?", r.mark_event_id AS "mark?",
+               r.id AS "room?", r.key AS "room_key?", r.mark_event_id AS "mark?", r.may_command AS "may_command?",
                coalesce(r.room_id <> $4, false) AS "is_former!",
                ARRAY(SELECT DISTINCT g.role FROM fleet.grants g
                      WHERE g.tenant_id = $1 AND g.user_id = $3 AND (g.room_key IS NULL OR g.room_key = r.key)) AS "roles!",
@@ -149,14 +151,18 @@ pub(crate) async fn look(tx: &mut PgConnection, ask: &Ask<'_>) -> Result<Seen, s
         room_key: row.room_key.as_deref().map(stored).transpose()?,
         mark: row.mark,
         is_former: row.is_former,
-        roles: row
-            .roles
-            .iter()
-            .filter_map(|r| GrantRole::from_word(r))
-            .collect(),
+        may_command: grants(&row.may_command.unwrap_or_default()),
+        roles: grants(&row.roles),
         agent,
         prior,
     })
+}
+
+fn grants(words: &[String]) -> Vec<GrantRole> {
+    words
+        .iter()
+        .filter_map(|w| GrantRole::from_word(w))
+        .collect()
 }
 
 /// The admission's key of a caller's own key. A space stands in no user id and in no token's name, so

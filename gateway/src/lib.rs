@@ -5,12 +5,12 @@
 
 mod ambient;
 mod answer;
-mod board_files;
 mod bot_lease;
 mod calls;
 mod db;
 mod door;
 mod execute;
+mod files;
 mod floor;
 mod follow;
 mod http;
@@ -30,8 +30,8 @@ mod sweep;
 mod tokens;
 
 pub use ambient::{Clock, Ids, SystemClock, UuidIds};
-pub use board_files::{BoardFilesError, board_files};
 pub use door::{Door, DoorError};
+pub use files::{FilesError, files};
 pub use floor::{Commits, Floor};
 pub use http::openapi;
 pub use init::{InitError, init};

@@ -218,6 +218,7 @@ pub(crate) fn authorize(
         roles: &actor.roles,
         joined,
         power_level: actor.power_level,
+        may_command: &actor.may_command,
         is_agent_account: is_agents(actor),
         via_chat,
     })
@@ -300,6 +301,7 @@ mod tests {
             lease: None,
             identity: None,
             power_level: None,
+            may_command: Vec::new(),
         };
         let mut tx = db::begin(pool, &tenant).await.unwrap();
         let job = Job {

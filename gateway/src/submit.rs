@@ -294,6 +294,7 @@ fn actor(envelope: &Envelope, seen: &Seen) -> Actor {
         lease,
         identity,
         power_level: Some(envelope.power_level),
+        may_command: seen.may_command.clone(),
     }
 }
 

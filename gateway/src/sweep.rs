@@ -133,6 +133,7 @@ async fn one(core: &Core, tenant: &Name, id: Uuid, what: Due) -> Result<(), sqlx
         lease: None,
         identity: None,
         power_level: None,
+        may_command: Vec::new(),
     };
     let (admission, now) = (core.ids.next(), core.clock.now());
     let job = Job {

@@ -525,12 +525,7 @@ async fn files_of_the_fleets_own_override_the_built_in_ones() {
         "personas/cfo.yaml",
         "title: Ours\nmandate: Ours\nquestions: [Why?]\n",
     );
-    assert_eq!(
-        desk.take_board_files(folder.path())
-            .await
-            .expect("two files"),
-        2
-    );
+    assert_eq!(desk.take_files(folder.path()).await.expect("two files"), 2);
     let p = board_table::proposal(
         desk.ok("ana", "board.propose", json!({ "title": "x" }))
             .await,
@@ -554,7 +549,7 @@ async fn files_of_the_fleets_own_override_the_built_in_ones() {
     }
     write("templates/broken.yaml", "about: x\ncolour: red\n");
     let error = desk
-        .take_board_files(folder.path())
+        .take_files(folder.path())
         .await
         .expect_err("a wrong key")
         .to_string();

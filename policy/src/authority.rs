@@ -25,6 +25,8 @@ pub struct Ask<'a> {
     pub joined: Option<bool>,
     /// The sender's power level in the room; `None` outside a room.
     pub power_level: Option<i64>,
+    /// Whose commands count in the room, as the file of its role says; empty: everybody's whose grant fits.
+    pub may_command: &'a [GrantRole],
     /// Whether the account belongs to an agent.
     pub is_agent_account: bool,
     /// Whether it came as a chat line, not as a structured event or an HTTP call.
@@ -99,7 +101,8 @@ pub fn need(verb: &str, writes: bool) -> Option<Need> {
         | "price.set"
         | "task.start"
         | "board.close"
-        | "board.seat" => Some(Need::Operator(MODERATOR)),
+        | "board.seat"
+        | "provision" => Some(Need::Operator(MODERATOR)),
         "verbosity" => Some(Need::MemberWithPower(MODERATOR)),
         "mission.new" | "mission.close" | "task.add" | "task.unblock" | "task.cancel"
         | "task.retry" | "task.depend" | "task.priority" | "spend.settle" | "alert.ack" => {
@@ -141,12 +144,37 @@ pub fn decide(ask: &Ask<'_>) -> Result<(), Problem> {
     if *highest < least {
         return Err(wrong_role(ask.verb, *highest, least));
     }
+    if is_others_room(ask, *highest) {
+        return Err(others_room(ask.may_command));
+    }
     match ask.power_level {
         Some(level) if level < need.least_power() => {
             Err(power_too_low(ask.verb, level, need.least_power()))
         }
         _ => Ok(()),
     }
+}
+
+/// Whether the room takes commands from others only. An operator commands everywhere, and a vote is no
+/// command.
+fn is_others_room(ask: &Ask<'_>, highest: GrantRole) -> bool {
+    let is_vote = matches!(ask.verb, "board.vote" | "board.withdraw");
+    ask.joined.is_some()
+        && ask.writes
+        && !is_vote
+        && !ask.may_command.is_empty()
+        && highest != GrantRole::Operator
+        && !ask.roles.iter().any(|role| ask.may_command.contains(role))
+}
+
+fn others_room(may: &[GrantRole]) -> Problem {
+    let may: Vec<String> = may.iter().map(ToString::to_string).collect();
+    let detail = format!(
+        "this room takes commands from these only: {}",
+        may.join(", ")
+    );
+    Problem::new(Code::WrongRole, detail)
+        .remedy("say it in another room, for example the lobby, or ask one of them")
 }
 
 fn not_in_room() -> Problem {

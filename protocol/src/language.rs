@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::TaskRef;
 use crate::verbs::{
-    agent, alert, board, budget, fleet, member, mission, price, report, spend, subscription, task,
+    agent, alert, board, budget, fleet, member, mission, price, report, role, spend, subscription,
+    task,
 };
 
 /// What one verb is, apart from its arguments.
@@ -86,6 +87,7 @@ verbs! {
         Pause(fleet::Pause) = "pause",
         Resume(fleet::Resume) = "resume",
         Verbosity(fleet::Verbosity) = "verbosity",
+        Provision(fleet::Provision) = "provision",
         MemberAdd(member::Add) = "member.add",
         MemberGrant(member::Grant) = "member.grant",
         MemberRevoke(member::Revoke) = "member.revoke",
@@ -145,6 +147,10 @@ verbs! {
         Status(fleet::Status) = "status",
         Ps(fleet::Ps) = "ps",
         Doctor(fleet::Doctor) = "doctor",
+        RoleList(role::List) = "role.list",
+        RoleShow(role::Show) = "role.show",
+        ProfileList(role::Profiles) = "profile.list",
+        ProfileShow(role::Profile) = "profile.show",
         MemberList(member::List) = "member.list",
         MissionList(mission::List) = "mission.list",
         MissionShow(mission::Show) = "mission.show",
@@ -280,6 +286,8 @@ impl From<Query> for Request {
 /// Groups of verbs and what help says of them.
 const GROUPS: &[(&str, &str)] = &[
     ("member", "Who may do what"),
+    ("role", "What agents are for"),
+    ("profile", "Which roles a kind of fleet has"),
     ("mission", "Goals that group tasks"),
     ("task", "Units of work: add, claim, report, finish"),
     ("agent", "The agents of the fleet"),

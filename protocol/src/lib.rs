@@ -16,6 +16,7 @@ pub mod outbox;
 pub mod problem;
 pub mod record;
 pub mod reply;
+pub mod role;
 pub mod roster;
 pub mod scalar;
 pub mod template;

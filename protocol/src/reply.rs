@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::record::Export;
+use crate::role::{Profile, Role};
 use crate::scalar::Name;
 use crate::template::{Persona, Template};
 use crate::verbs::fleet::VerbosityLevel;
@@ -30,7 +31,7 @@ pub use budget::{
 };
 pub use fleet::{
     Check, CheckState, DoctorView, GrantView, HelpGroup, HelpLine, HelpView, IncidentView,
-    MemberView, PauseView, StatusView, WhoAmIView,
+    MemberView, PauseView, ProvisionView, StatusView, WhoAmIView,
 };
 pub use spending::{CalibrationView, PriceView, SpendReportView, SpendRow, SubscriptionView};
 pub use work::{MissionView, TaskEventView, TaskList, TaskView};
@@ -121,6 +122,12 @@ pub enum Reply {
     Templates(BTreeMap<Name, Template>),
     /// Personas of seats, by name.
     Personas(BTreeMap<Name, Persona>),
+    /// Roles, by name.
+    Roles(BTreeMap<Name, Role>),
+    /// Profiles, by name.
+    Profiles(BTreeMap<Name, Profile>),
+    /// What a roster changed.
+    Provisioned(ProvisionView),
     /// The whole record of a proposal.
     Export(Box<Export>),
     /// What was decided.

@@ -1,13 +1,14 @@
-//! Roster and role files (doctrine, "Roster" and "Roles"): YAML, snake_case and camelCase keys,
+//! Roster files (doctrine, "Roster"): YAML, snake_case and camelCase keys,
 //! unknown keys refused with their path. Secrets have no place in them (doctrine 16).
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::de::{DeserializeOwned, Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::scalar::{Brief, Name, Note, Percent, Title, UserId};
+use crate::scalar::{Name, Title, UserId};
 use crate::verbs::board::Seat;
 use crate::verbs::budget;
 use crate::verbs::fleet::VerbosityLevel;
@@ -17,7 +18,7 @@ use crate::verbs::member::GrantRole;
 pub const VERSION: u64 = 1;
 
 /// `roster.yaml`: the fleet's agents, and what the fleet starts with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Roster {
     /// Version, 1.
@@ -45,6 +46,9 @@ pub struct Roster {
     /// Rooms by key, for example the room of a role.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub rooms: BTreeMap<Name, RoomSettings>,
+    /// Who may do what.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<Member>,
     /// The board.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub board: Option<BoardSettings>,
@@ -54,7 +58,7 @@ pub struct Roster {
 }
 
 /// What carries messages to agents.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Transport {
     /// Keys typed into terminal sessions.
@@ -64,7 +68,7 @@ pub enum Transport {
 }
 
 /// The terminal multiplexer.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tmux {
     /// Socket; none means tmux's default one.
@@ -80,7 +84,7 @@ pub struct Tmux {
 }
 
 /// What holds for every agent that does not say otherwise.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Defaults {
     /// Where agents work.
@@ -93,7 +97,7 @@ pub struct Defaults {
 }
 
 /// A program that runs agents.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Runtime {
     /// What empties its context between tasks (doctrine 14), for example `/clear`.
@@ -106,7 +110,7 @@ pub struct Runtime {
 }
 
 /// An agent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RosterAgent {
     /// Its name, for example `code-1`; its terminal session has the same.
@@ -133,7 +137,7 @@ pub struct RosterAgent {
 }
 
 /// How the fleet talks to people.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Connector {
     /// Which kind.
@@ -144,7 +148,7 @@ pub struct Connector {
 }
 
 /// Kinds of connectors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ConnectorKind {
     /// Terminal sessions.
@@ -156,7 +160,7 @@ pub enum ConnectorKind {
 }
 
 /// Settings of the Matrix connector.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MatrixConnector {
     /// The homeserver.
@@ -170,7 +174,7 @@ pub struct MatrixConnector {
 }
 
 /// Settings of a room.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RoomSettings {
     /// Display name.
@@ -185,15 +189,26 @@ pub struct RoomSettings {
 }
 
 /// The board.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BoardSettings {
     /// Seats, each as `board propose --seat` takes it: `cto=@dana:example.org*2!veto`.
     #[serde(deserialize_with = "seats", serialize_with = "seat_texts")]
+    #[schemars(with = "Vec<String>")]
     pub seats: Vec<Seat>,
-    /// Share of the weight that must be cast.
+}
+
+/// A grant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Member {
+    /// The Matrix user.
+    pub user: UserId,
+    /// What it may do.
+    pub role: GrantRole,
+    /// Only in the room with this key; none means the whole fleet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub quorum: Option<Percent>,
+    pub room: Option<Name>,
 }
 
 fn seats<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Seat>, D::Error> {
@@ -209,28 +224,6 @@ fn seats<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Seat>, D::Err
 
 fn seat_texts<S: serde::Serializer>(seats: &[Seat], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(seats.iter().map(ToString::to_string))
-}
-
-/// A role file; the role's name is the file's stem.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Role {
-    /// Title.
-    pub title: Title,
-    /// What it is there for.
-    pub mandate: Brief,
-    /// What it must not do.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub boundaries: Vec<Note>,
-    /// What an agent of this role is told about itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub persona: Option<Brief>,
-    /// Key of its room.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub room: Option<Name>,
-    /// Whose commands count in its room; empty means the fleet's usual rules.
-    #[serde(default, alias = "mayCommand", skip_serializing_if = "Vec::is_empty")]
-    pub may_command: Vec<GrantRole>,
 }
 
 /// Why a file cannot be used.
@@ -289,16 +282,6 @@ impl Roster {
             }) => Err(FileError::NoMatrix),
             _ => Ok(roster),
         }
-    }
-}
-
-impl Role {
-    /// Reads a role file.
-    ///
-    /// # Errors
-    /// With the path of the first key that does not fit.
-    pub fn read(yaml: &str) -> Result<Self, FileError> {
-        read(yaml)
     }
 }
 

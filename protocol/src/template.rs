@@ -134,11 +134,13 @@ impl Persona {
     }
 }
 
+/// Built-in data files of a folder, each with its stem.
 macro_rules! files {
     ($folder:literal: $($name:literal),*) => {
         &[$(($name, include_str!(concat!("../data/", $folder, "/", $name, ".yaml")))),*]
     };
 }
+pub(crate) use files;
 
 const TEMPLATES: &[(&str, &str)] =
     files!("templates": "standing", "money", "authority", "forge", "lenses", "two-key", "lazy");
@@ -160,7 +162,8 @@ pub fn personas() -> Result<BTreeMap<Name, Persona>, FileError> {
     built_in(PERSONAS, Persona::read)
 }
 
-fn built_in<T>(
+/// What built-in files say, by their stems.
+pub(crate) fn built_in<T>(
     files: &[(&str, &str)],
     read: impl Fn(&str) -> Result<T, FileError>,
 ) -> Result<BTreeMap<Name, T>, FileError> {

@@ -1,6 +1,7 @@
 //! Roster and role files: the form that existing fleets use, ours on top, and clear refusals.
 
-use fleet_protocol::roster::{Role, Roster, Transport};
+use fleet_protocol::role::Role;
+use fleet_protocol::roster::{Roster, Transport};
 
 const EXISTING: &str = "
 version: 1
@@ -26,7 +27,8 @@ rooms:
   board: { name: Board, topic: Votes, verbosity: quiet }
 board:
   seats: ['ceo=@kim:example.org!veto', 'cfo=code-1*2']
-  quorum: 60
+members:
+  - { user: '@kim:example.org', role: member, room: board }
 budgets:
   - { provider: claude, limit: 2000000, unit: tokens, reset_at: '2026-11-30T09:00+01:00', every: 7d }
 ";

@@ -121,7 +121,12 @@ async fn a_brief_becomes_a_proposal_whose_record_is_checked_without_a_fleet() {
     let opened = &json(&proposed)["reply"]["proposal"]["now"];
     assert_eq!(opened["title"], "Ship 1.0", "{opened:#}");
     assert_eq!(opened["text"], "# Ship 1.0\n\nIt is ready.");
-    assert!(run("board vote p1 approve because ready").await.status.success());
+    assert!(
+        run("board vote p1 approve because ready")
+            .await
+            .status
+            .success()
+    );
     assert!(run("board close p1").await.status.success());
     let exported = run("board export p1 --json").await;
     assert!(exported.status.success(), "{exported:?}");

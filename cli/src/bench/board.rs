@@ -127,7 +127,10 @@ impl Hall<'_> {
         while Instant::now() < deadline {
             let page = self.rooms.human.messages(&self.room, None, 1_000).await?;
             let on = |root: &str| {
-                let reactions = page.chunk.iter().filter_map(|e| e.relates_to("m.annotation"));
+                let reactions = page
+                    .chunk
+                    .iter()
+                    .filter_map(|e| e.relates_to("m.annotation"));
                 reactions.filter(|target| *target == root).count()
             };
             if cards.values().all(|(root, _)| on(root) >= LEGEND) {

@@ -73,10 +73,10 @@ pub(crate) async fn init(settings: &Settings) -> Result<(), CliError> {
     fleet_gateway::init(&init, &SystemClock, &UuidIds)
         .await
         .map_err(|e| CliError::service("the register", &e))?;
-    if let Some(folder) = &settings.gateway.board {
-        fleet_gateway::board_files(&init.owner_url, &init.tenant, folder)
+    if let Some(folder) = &settings.gateway.files {
+        fleet_gateway::files(&init.owner_url, &init.tenant, folder)
             .await
-            .map_err(|e| CliError::service("the board's files", &e))?;
+            .map_err(|e| CliError::service("the fleet's files", &e))?;
     }
     Ok(())
 }

@@ -133,9 +133,9 @@ pub struct Gateway {
     pub listen: SocketAddr,
     /// Where bot, agents and shells reach it.
     pub url: Url,
-    /// Folder with `templates/*.yaml` and `personas/*.yaml` for the board, which override the built-in
-    /// ones by name; `fleet gateway init` and `fleet up` read it.
-    pub board: Option<PathBuf>,
+    /// Folder with `templates/*.yaml`, `personas/*.yaml`, `roles/*.yaml` and `profiles/*.yaml`, which override the
+    /// built-in ones by name or add to them; `fleet gateway init` and `fleet up` read it.
+    pub files: Option<PathBuf>,
 }
 
 /// The Matrix homeserver.
@@ -238,7 +238,7 @@ impl Default for Gateway {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], port)),
             url: fixed(&format!("http://127.0.0.1:{port}")),
-            board: None,
+            files: None,
         }
     }
 }

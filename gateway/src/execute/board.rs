@@ -36,6 +36,7 @@ pub(crate) use deadline::due;
 pub(crate) use event::{ballot, card_of, may_tell, redact, redacted};
 pub(crate) use library::personas;
 pub(crate) use propose::propose;
+pub(crate) use seats::standing_seats;
 pub(crate) use standing::change as change_seat;
 
 /// The most proposals a list shows.

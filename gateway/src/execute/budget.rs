@@ -31,7 +31,7 @@ pub(crate) use admission::{Holder as AgentHolder, Plan, Verdict, Work, decide, t
 pub(crate) use audit::audit;
 pub(crate) use decision::explain;
 pub(crate) use offer::{ladder_set, ladder_show};
-pub(crate) use portable::{export, import};
+pub(crate) use portable::{bring, export, import};
 pub(crate) use queue::{
     Claimer, holder, in_order, leave, put, refused, show as queue, waits_no_more,
 };

@@ -15,11 +15,14 @@ mod agent;
 pub(crate) mod alert;
 pub(crate) mod board;
 mod budget;
+mod files;
 mod fleet;
 mod member;
 mod mission;
+mod provision;
 mod refer;
 mod report;
+mod role;
 mod spend;
 pub(crate) mod task;
 
@@ -69,6 +72,8 @@ pub(crate) struct Actor {
     pub(crate) identity: Option<fleet_protocol::event::AgentIdentity>,
     /// The power level in the room; none outside of rooms.
     pub(crate) power_level: Option<i64>,
+    /// Whose commands count in the room; empty: everybody's whose grant fits.
+    pub(crate) may_command: Vec<GrantRole>,
 }
 
 /// A registered agent that acts as itself.
@@ -268,6 +273,7 @@ pub(crate) async fn command(exec: &mut Exec<'_>, command: &Command) -> Result<Re
         Command::Pause(a) => fleet::pause(exec, a).await,
         Command::Resume(a) => fleet::resume(exec, a).await,
         Command::Verbosity(a) => fleet::verbosity(exec, a).await,
+        Command::Provision(a) => provision::provision(exec, a).await,
         Command::MemberAdd(a) => member::add(exec, a).await,
         Command::MemberGrant(a) => member::grant(exec, a).await,
         Command::MemberRevoke(a) => member::revoke(exec, a).await,
@@ -327,6 +333,10 @@ pub(crate) async fn query(exec: &mut Exec<'_>, query: &Query) -> Result<Reply, S
         Query::Status(a) => fleet::status(exec, a).await,
         Query::Ps(a) => fleet::ps(exec, a).await,
         Query::Doctor(a) => fleet::doctor(exec, a).await,
+        Query::RoleList(a) => role::list(exec, a).await,
+        Query::RoleShow(a) => role::show(exec, a).await,
+        Query::ProfileList(a) => role::profiles(exec, a).await,
+        Query::ProfileShow(a) => role::profile(exec, a).await,
         Query::MemberList(a) => member::list(exec, a).await,
         Query::MissionList(a) => mission::list(exec, a).await,
         Query::MissionShow(a) => mission::show(exec, a).await,

@@ -305,13 +305,13 @@ impl Desk {
     }
 
     /// Takes the board's files of a folder.
-    pub async fn take_board_files(
+    pub async fn take_files(
         &self,
         folder: &std::path::Path,
-    ) -> Result<usize, fleet_gateway::BoardFilesError> {
+    ) -> Result<usize, fleet_gateway::FilesError> {
         let owner = Secret::new(self.owner_url.clone());
         let tenant = "acme".parse().expect("a name");
-        fleet_gateway::board_files(&owner, &tenant, folder).await
+        fleet_gateway::files(&owner, &tenant, folder).await
     }
 
     /// The register, with the owner's eyes.

@@ -16,6 +16,7 @@ fn in_room<'a>(verb: &'a str, roles: &'a [GrantRole], power: i64) -> Ask<'a> {
         roles,
         joined: Some(true),
         power_level: Some(power),
+        may_command: &[],
         is_agent_account: false,
         via_chat: true,
     }
@@ -48,6 +49,7 @@ fn a_write_that_is_not_listed_is_refused_even_for_an_operator() {
         roles: &[Operator],
         joined: None,
         power_level: None,
+        may_command: &[],
         is_agent_account: false,
         via_chat: false,
     };
@@ -149,4 +151,27 @@ proptest! {
         outside.via_chat = false;
         prop_assert_eq!(code(&outside), code(&in_room(verb, &roles, i64::MAX)));
     }
+}
+
+#[test]
+fn a_room_of_a_role_takes_commands_from_whom_its_file_names() {
+    let ask = |verb, roles, may_command| Ask {
+        may_command,
+        ..in_room(verb, roles, 0)
+    };
+    let operators: &[GrantRole] = &[Operator];
+    assert_eq!(
+        code(&ask("task.add", &[Member], operators)),
+        Some(Code::WrongRole)
+    );
+    assert_eq!(code(&ask("task.add", &[Member], &[Member])), None);
+    assert_eq!(code(&ask("task.add", &[Operator], &[Agent])), None);
+    assert_eq!(code(&ask("task.list", &[Viewer], operators)), None);
+    assert_eq!(code(&ask("board.vote", &[Member], operators)), None);
+    let outside = Ask {
+        joined: None,
+        power_level: None,
+        ..ask("task.add", &[Member], operators)
+    };
+    assert_eq!(code(&outside), None);
 }

@@ -161,6 +161,21 @@ pub enum CheckState {
     Broken,
 }
 
+/// What a roster changed, or would.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ProvisionView {
+    /// Whether nothing was changed, only told.
+    pub dry_run: bool,
+    /// One line for each thing that differs; empty: nothing.
+    pub changes: Vec<String>,
+    /// What exists and is not in the roster; it stays.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<String>,
+    /// What needs a look.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
 /// A user's grants.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MemberView {

@@ -7,6 +7,7 @@ mod budget;
 mod card;
 mod governance;
 mod minutes;
+mod role;
 mod spending;
 mod task;
 mod words;
@@ -68,6 +69,9 @@ impl Reply {
             Self::BoardSeat(changed) => board::seat(changed),
             Self::Templates(all) => board::templates(all),
             Self::Personas(all) => board::personas(all),
+            Self::Roles(all) => role::roles(all),
+            Self::Profiles(all) => role::profiles(all),
+            Self::Provisioned(view) => role::provisioned(view),
             Self::Export(export) => minutes::export(export),
             Self::Minutes(view) => minutes::minutes(view, reader),
         }

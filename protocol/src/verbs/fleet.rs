@@ -1,7 +1,7 @@
 //! The fleet as a whole: help, who am I, status, pause.
 
 use super::{args, words};
-use crate::scalar::Note;
+use crate::scalar::{Brief, Note};
 
 args! {
     /// Show what can be said, or how one command is used
@@ -47,6 +47,23 @@ args! {
         /// quiet: only what needs a person; normal: replies and results; verbose: everything
         #[arg(value_enum)]
         level: VerbosityLevel,
+    }
+}
+
+args! {
+    /// Bring rooms, agents, grants, seats and budgets to what a roster says; what it does not name stays
+    Provision {
+        /// The roster (YAML)
+        #[arg(allow_hyphen_values = true)]
+        document: Brief,
+        /// Take away what the roster does not name: its agents and seats; rooms, grants and budgets stay
+        #[arg(long)]
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        prune: bool,
+        /// Say what would change, and change nothing
+        #[arg(long)]
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        dry_run: bool,
     }
 }
 

@@ -13,6 +13,7 @@ pub mod member;
 pub mod mission;
 pub mod price;
 pub mod report;
+pub mod role;
 pub mod spend;
 pub mod subscription;
 pub mod task;

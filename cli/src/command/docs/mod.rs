@@ -16,6 +16,7 @@ pub(crate) fn pages() -> Result<Vec<(&'static str, String)>, CliError> {
     Ok(vec![
         ("commands.md", commands::page()),
         ("events.md", schema::events()),
+        ("files.md", schema::files()),
         ("api.md", schema::api()?),
         ("configuration.md", configuration::page()),
     ])

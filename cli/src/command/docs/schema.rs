@@ -1,4 +1,4 @@
-//! The pages of events and of the HTTP API: their JSON schemas.
+//! The pages of events, of data files and of the HTTP API: their JSON schemas.
 
 use std::fmt::Write as _;
 
@@ -6,6 +6,9 @@ use fleet_protocol::event::{
     COMMAND, CommandContent, RECEIPT, ROOM, ReceiptContent, RoomContent, TWIN,
 };
 use fleet_protocol::problem::Code;
+use fleet_protocol::role::{Profile, Role};
+use fleet_protocol::roster::Roster;
+use fleet_protocol::template::{Persona, Template};
 use schemars::{JsonSchema, schema_for};
 use serde_json::Value;
 
@@ -30,6 +33,39 @@ pub(super) fn events() -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(page, "| `{}` | {} |", code.as_str(), code.status());
     }
+    page
+}
+
+/// The page of data files.
+pub(super) fn files() -> String {
+    let mut page = String::from(
+        "# Data files\n\nGenerated from the types by `fleet docs`. All are YAML; unknown keys are refused with their path.\n",
+    );
+    section::<Roster>(
+        &mut page,
+        "roster.yaml",
+        "What the fleet should be; `fleet provision` brings it there.",
+    );
+    section::<Role>(
+        &mut page,
+        "roles/NAME.yaml",
+        "A role; `fleet role show` shows one.",
+    );
+    section::<Profile>(
+        &mut page,
+        "profiles/NAME.yaml",
+        "Which roles a kind of fleet has.",
+    );
+    section::<Template>(
+        &mut page,
+        "templates/NAME.yaml",
+        "Rule and seats of a kind of proposal.",
+    );
+    section::<Persona>(
+        &mut page,
+        "personas/NAME.yaml",
+        "What a seat of the board looks at.",
+    );
     page
 }
 

@@ -211,6 +211,7 @@ fn board(decision: Uuid) -> Actor {
         lease: None,
         identity: None,
         power_level: None,
+        may_command: Vec::new(),
     }
 }
 

@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 
 use fleet_protocol::problem::Code;
-use fleet_protocol::roster::FileError;
 use fleet_protocol::scalar::Name;
 use fleet_protocol::template::{self, Persona, Template};
 use fleet_protocol::verbs::board::{Personas, ProposalKind};
 use fleet_protocol::{Problem, Reply};
 
-use super::read;
-use crate::execute::{Exec, Stop};
+use crate::execute::files::{own, unusable};
+use crate::execute::{Exec, Stop, role};
 
 /// Every template by name.
 pub(super) async fn templates(exec: &mut Exec<'_>) -> Result<BTreeMap<Name, Template>, Stop> {
@@ -57,42 +56,8 @@ pub(super) async fn template(
 pub(crate) async fn personas(exec: &mut Exec<'_>, args: &Personas) -> Result<Reply, Stop> {
     let mut all = template::personas().map_err(unusable)?;
     all.extend(own(exec, "persona", Persona::read).await?);
-    let Some(name) = &args.persona else {
-        return Ok(Reply::Personas(all));
-    };
-    match all.remove_entry(name) {
-        Some(one) => Ok(Reply::Personas(BTreeMap::from([one]))),
-        None => {
-            let names: Vec<&str> = all.keys().map(Name::as_str).collect();
-            Err(
-                Problem::new(Code::NotFound, format!("there is no persona {name}"))
-                    .remedy(format!("the personas are: {}", names.join(", ")))
-                    .into(),
-            )
-        }
-    }
-}
-
-async fn own<T>(
-    exec: &mut Exec<'_>,
-    kind: &str,
-    of: impl Fn(&str) -> Result<T, FileError>,
-) -> Result<Vec<(Name, T)>, Stop> {
-    let rows = sqlx::query!(
-        "SELECT name, yaml FROM fleet.board_files WHERE tenant_id = $1 AND kind = $2 ORDER BY name",
-        exec.tenant.as_str(),
-        kind
-    )
-    .fetch_all(&mut *exec.tx)
-    .await?;
-    rows.into_iter()
-        .map(|r| {
-            let name = r.name.parse().map_err(|_| read::unreadable("file"))?;
-            Ok((name, of(&r.yaml).map_err(unusable)?))
-        })
-        .collect()
-}
-
-fn unusable(error: FileError) -> Stop {
-    sqlx::Error::Decode(error.into()).into()
+    Ok(Reply::Personas(match &args.persona {
+        Some(name) => role::one("persona", all, name)?,
+        None => all,
+    }))
 }

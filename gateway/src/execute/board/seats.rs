@@ -53,11 +53,11 @@ async fn of_template(exec: &mut Exec<'_>, template: &Template) -> Result<Vec<Sea
     let named = match &template.seats {
         TemplateSeats::Group(SeatGroup::Operators) => return operators(exec).await,
         TemplateSeats::Group(SeatGroup::Standing) => {
-            let standing = standing(exec).await?;
+            let standing = standing_seats(exec).await?;
             if standing.is_empty() {
                 return operators(exec).await;
             }
-            return Ok(standing.into_iter().map(|s| s.seat).collect());
+            return Ok(standing);
         }
         TemplateSeats::Named(named) => named,
     };
@@ -109,6 +109,12 @@ pub(super) async fn standing(exec: &mut Exec<'_>) -> Result<Vec<BoardSeatView>, 
             })
         })
         .collect()
+}
+
+/// The seats of the standing board, in order.
+pub(crate) async fn standing_seats(exec: &mut Exec<'_>) -> Result<Vec<Seat>, Stop> {
+    let all = standing(exec).await?;
+    Ok(all.into_iter().map(|s| s.seat).collect())
 }
 
 async fn operators(exec: &mut Exec<'_>) -> Result<Vec<Seat>, Stop> {

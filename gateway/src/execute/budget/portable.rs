@@ -11,7 +11,7 @@ use fleet_protocol::{Moment, Problem, Reply};
 use serde::{Deserialize, Serialize};
 
 use super::gauge::{self, Gauged, Which};
-use super::series::Follows;
+use super::series::{self, Follows};
 use super::{subscription, write};
 use crate::execute::{Exec, Stop};
 
@@ -153,6 +153,34 @@ pub(crate) async fn import(exec: &mut Exec<'_>, args: &verbs::Import) -> Result<
         dry_run: args.dry_run,
         changes,
     }))
+}
+
+/// Brings one limit to what a roster says; what changed, in words. What the roster leaves open stays as it is,
+/// and so does the end of a window that exists.
+pub(crate) async fn bring(exec: &mut Exec<'_>, set: &verbs::Set) -> Result<Option<String>, Stop> {
+    let (scope, key) = series::scope(exec, set.series()).await?;
+    let all = series::of_scope(exec, scope, &key).await?;
+    let before = series::the_one(scope, &key, set.window.as_ref(), &all)?;
+    let mut set = verbs::Set {
+        dry_run: false,
+        ..set.clone()
+    };
+    if before.is_some() && set.rule.is_none() {
+        set.reset_at = None;
+    }
+    let Reply::Budget(changed) = write::set(exec, &set).await? else {
+        return Ok(None);
+    };
+    let (limit, unit) = (changed.now.limit, set.unit.noun());
+    let name = changed.now.title();
+    Ok(match before {
+        _ if changed.already => None,
+        None => Some(format!("{name}: new, {limit} {unit}")),
+        Some(before) if before.series.limit != limit => {
+            Some(format!("{name}: {} → {limit} {unit}", before.series.limit))
+        }
+        Some(_) => Some(format!("{name}: other terms")),
+    })
 }
 
 /// A limit without what time alone moves.
