@@ -45,7 +45,7 @@ async fn provision(desk: &Desk, document: &str, more: Value) -> ProvisionView {
     }
 }
 
-async fn count(desk: &Desk, sql: &str) -> i64 {
+async fn count(desk: &Desk, sql: &'static str) -> i64 {
     sqlx::query_scalar(sql)
         .fetch_one(&mut desk.register_rows().await)
         .await
