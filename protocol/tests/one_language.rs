@@ -41,6 +41,13 @@ fn queries() -> Vec<Case> {
         case("Status", &["status"], json!({"status": {}})),
         case("ps", &["ps"], json!({"ps": {}})),
         case("doctor", &["doctor"], json!({"doctor": {}})),
+        plain(("role list", json!({"role.list": {}}))),
+        plain(("role show code", json!({"role.show": {"role": "code"}}))),
+        plain(("profile list", json!({"profile.list": {}}))),
+        plain((
+            "profile show research",
+            json!({"profile.show": {"profile": "research"}}),
+        )),
         case(
             "member list",
             &["member", "list"],
@@ -147,6 +154,11 @@ fn fleet_commands() -> Vec<Case> {
             "verbosity quiet",
             &["verbosity", "quiet"],
             json!({"verbosity": {"level": "quiet"}}),
+        ),
+        case(
+            "provision \"version: 1\" --prune --dry-run",
+            &["provision", "version: 1", "--prune", "--dry-run"],
+            json!({"provision": {"document": "version: 1", "prune": true, "dry_run": true}}),
         ),
         case(
             "member add @dana:example.org --role member",

@@ -6,6 +6,8 @@
     reason = "a test fails by panicking, in its helper functions too"
 )]
 
+#![recursion_limit = "256"]
+
 use fleet_protocol::chat;
 use fleet_protocol::problem::{Code, Place, Problem};
 use fleet_protocol::reply::{ProposalView, Reply};
@@ -88,6 +90,14 @@ fn replies() -> Value {
         {"board_seats": [{"seat": seat("ceo")}, {"seat": seat("cto"), "suspended": true}]}, {"board_seats": []},
         {"board_seat": {"change": "suspended", "now": {"seat": seat("cto"), "suspended": true}}},
         {"templates": {"lazy": template}},
+        {"roles": {"code": {"title": "Code", "mandate": "Writes the code of one task.", "boundaries": ["Never merges."],
+            "persona": "You write code.", "room": "code", "may_command": ["operator"]}}},
+        {"roles": {"code": {"title": "Code", "mandate": "Writes code."}, "review": {"title": "Review", "mandate": "Reads it.", "room": "tasks"}}},
+        {"profiles": {"research": {"title": "Research", "description": "Finds out.", "lead": "orchestrator", "floor": ["orchestrator"],
+            "roster": [{"class": "orchestrator", "multiplicity": 1}, {"class": "code", "reports_to": "orchestrator", "multiplicity": 2, "notes": "One task each."}]}}},
+        {"profiles": {"a": {"title": "A", "description": "First.", "lead": "x", "floor": [], "roster": []}, "b": {"title": "B", "description": "Second.", "lead": "x", "floor": [], "roster": []}}},
+        {"provisioned": {"dry_run": true, "changes": ["agent code-1: expected, code with claude"], "kept": ["agent code-2"], "notes": ["a fleet has exactly one enhancer, and this roster has 0"]}},
+        {"provisioned": {"dry_run": false, "changes": []}},
         {"personas": {"cfo": {"title": "CFO", "mandate": "What it costs.", "questions": ["What is the most it can cost?"]}}},
         {"export": {"format": "dev.mosaicstack.fleet.board/1", "proposal": content, "hash": "0123", "entries": [{"entry": entry, "hash": "4567"}], "head": "4567"}},
         {"minutes": {"since": before, "decided": [decided]}}, {"minutes": {"since": before, "decided": []}},
