@@ -108,11 +108,11 @@ async fn dispatch(context: &Context, matches: &clap::ArgMatches) -> Result<Exit,
         return Ok(command::say::run(context, request).await?);
     }
     let ran = match Operate::from_arg_matches(matches)? {
-        Operate::Up(args) => command::up::run(context, &args).await,
-        Operate::Demo(args) => demo::run(context, &args).await,
-        Operate::Bench(args) => bench::run(context, &args).await,
-        Operate::Simulate(args) => simulate::run(context, &args).await,
-        Operate::Gateway(args) => command::gateway::run(context, &args).await,
+        Operate::Up(args) => Box::pin(command::up::run(context, &args)).await,
+        Operate::Demo(args) => Box::pin(demo::run(context, &args)).await,
+        Operate::Bench(args) => Box::pin(bench::run(context, &args)).await,
+        Operate::Simulate(args) => Box::pin(simulate::run(context, &args)).await,
+        Operate::Gateway(args) => Box::pin(command::gateway::run(context, &args)).await,
         Operate::Bot => command::bot::run(context).await,
         Operate::Config(args) => command::config::run(context, &args),
         Operate::Completion { shell } => command::completion::run(context, shell),

@@ -199,8 +199,9 @@ where
 /// Executes a request, whoever may ask it.
 pub(crate) async fn request(exec: &mut Exec<'_>, request: &Request) -> Result<Reply, Stop> {
     match request {
-        Request::Command(c) => execute::command(exec, c).await,
-        Request::Query(q) => execute::query(exec, q).await,
+        // Boxed: the future of every verb in one is large, and nests too deep for some compilers.
+        Request::Command(c) => Box::pin(execute::command(exec, c)).await,
+        Request::Query(q) => Box::pin(execute::query(exec, q)).await,
     }
 }
 

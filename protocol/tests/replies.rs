@@ -5,7 +5,6 @@
     clippy::unwrap_used,
     reason = "a test fails by panicking, in its helper functions too"
 )]
-
 #![recursion_limit = "256"]
 
 use fleet_protocol::chat;
