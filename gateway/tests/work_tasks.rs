@@ -433,6 +433,42 @@ async fn a_pause_stops_claims_and_nothing_else() {
     desk.claim("a1", None).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_raises_the_bound_on_workers() {
+    let desk = Desk::open().await;
+    for (i, agent) in AGENTS[..3].iter().enumerate() {
+        desk.register(agent, &format!("code-{i}"), "code").await;
+        desk.add(&format!("Task {i}"), json!({})).await;
+    }
+    desk.claim("a1", None).await;
+    desk.claim("a2", None).await;
+    assert_eq!(
+        desk.refused("a3", "task.claim", json!({})).await,
+        Code::WorkerBound
+    );
+    for (who, args, code) in [
+        ("mia", json!({ "role": 3 }), Code::WrongRole),
+        ("ana", json!({}), Code::BadArgument),
+    ] {
+        assert_eq!(desk.refused(who, "workers.set", args).await, code);
+    }
+    let set = |dry_run: bool| json!({ "role": 3, "dry_run": dry_run });
+    desk.ok("ana", "workers.set", set(true)).await;
+    assert_eq!(
+        desk.refused("a3", "task.claim", json!({})).await,
+        Code::WorkerBound
+    );
+    desk.ok("ana", "workers.set", set(false)).await;
+    desk.claim("a3", None).await;
+    match desk.ask("vic", "workers.show", json!({})).await {
+        Ok(Reply::Workers(shown)) => {
+            let view = shown.now;
+            assert_eq!((view.fleet, view.role, view.working), (10, 3, 3));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn at_most_two_workers_of_a_role_hold_leases_even_at_once() {
     let desk = Desk::open().await;

@@ -102,7 +102,8 @@ pub fn need(verb: &str, writes: bool) -> Option<Need> {
         | "task.start"
         | "board.close"
         | "board.seat"
-        | "provision" => Some(Need::Operator(MODERATOR)),
+        | "provision"
+        | "workers.set" => Some(Need::Operator(MODERATOR)),
         "verbosity" => Some(Need::MemberWithPower(MODERATOR)),
         "mission.new" | "mission.close" | "task.add" | "task.unblock" | "task.cancel"
         | "task.retry" | "task.depend" | "task.priority" | "spend.settle" | "alert.ack" => {

@@ -48,7 +48,7 @@ impl WorkerBounds {
             return Ok(());
         };
         Err(Problem::new(Code::WorkerBound, reached)
-            .remedy("the task stays ready; claim again when one of them is done (see: ps)"))
+            .remedy("the task stays ready; claim again when one of them is done (see: !ps), or an operator raises the bound: !workers set --fleet 20 --role 4"))
     }
 }
 

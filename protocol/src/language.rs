@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::TaskRef;
 use crate::verbs::{
     agent, alert, board, budget, fleet, member, mission, price, report, role, spend, subscription,
-    task,
+    task, workers,
 };
 
 /// What one verb is, apart from its arguments.
@@ -110,6 +110,7 @@ verbs! {
         AgentRegister(agent::Register) = "agent.register",
         AgentHeartbeat(agent::Heartbeat) = "agent.heartbeat",
         AgentRetire(agent::Retire) = "agent.retire",
+        WorkersSet(workers::Set) = "workers.set",
         SpendReport(spend::Report) = "spend.report",
         SpendHold(spend::Hold) = "spend.hold",
         SpendTopUp(spend::TopUp) = "spend.top-up",
@@ -158,6 +159,7 @@ verbs! {
         TaskShow(task::Show) = "task.show",
         AgentList(agent::List) = "agent.list",
         AgentShow(agent::Show) = "agent.show",
+        WorkersShow(workers::Show) = "workers.show",
         BudgetStatus(budget::Status) = "budget.status",
         BudgetExplain(budget::Explain) = "budget.explain",
         BudgetHistory(budget::History) = "budget.history",
@@ -291,6 +293,7 @@ const GROUPS: &[(&str, &str)] = &[
     ("mission", "Goals that group tasks"),
     ("task", "Units of work: add, claim, report, finish"),
     ("agent", "The agents of the fleet"),
+    ("workers", "How many agents work at the same time"),
     ("spend", "What work has cost"),
     ("budget", "Limits on spend, and how much is left"),
     ("budget.ladder", "Which models work is lowered along"),

@@ -31,7 +31,7 @@ pub use budget::{
 };
 pub use fleet::{
     Check, CheckState, DoctorView, GrantView, HelpGroup, HelpLine, HelpView, IncidentView,
-    MemberView, PauseView, ProvisionView, StatusView, WhoAmIView,
+    MemberView, PauseView, ProvisionView, StatusView, WhoAmIView, WorkersView,
 };
 pub use spending::{CalibrationView, PriceView, SpendReportView, SpendRow, SubscriptionView};
 pub use work::{MissionView, TaskEventView, TaskList, TaskView};
@@ -126,6 +126,8 @@ pub enum Reply {
     Roles(BTreeMap<Name, Role>),
     /// Profiles, by name.
     Profiles(BTreeMap<Name, Profile>),
+    /// How many agents work at the same time.
+    Workers(Changed<WorkersView>),
     /// What a roster changed.
     Provisioned(ProvisionView),
     /// The whole record of a proposal.

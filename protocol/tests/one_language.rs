@@ -41,6 +41,7 @@ fn queries() -> Vec<Case> {
         case("Status", &["status"], json!({"status": {}})),
         case("ps", &["ps"], json!({"ps": {}})),
         case("doctor", &["doctor"], json!({"doctor": {}})),
+        plain(("workers show", json!({"workers.show": {}}))),
         plain(("role list", json!({"role.list": {}}))),
         plain(("role show code", json!({"role.show": {"role": "code"}}))),
         plain(("profile list", json!({"profile.list": {}}))),
@@ -155,6 +156,10 @@ fn fleet_commands() -> Vec<Case> {
             &["verbosity", "quiet"],
             json!({"verbosity": {"level": "quiet"}}),
         ),
+        plain((
+            "workers set --fleet 20 --role 4",
+            json!({"workers.set": {"fleet": 20, "role": 4}}),
+        )),
         case(
             "provision \"version: 1\" --prune --dry-run",
             &["provision", "version: 1", "--prune", "--dry-run"],

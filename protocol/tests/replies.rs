@@ -96,6 +96,7 @@ fn replies() -> Value {
             "roster": [{"class": "orchestrator", "multiplicity": 1}, {"class": "code", "reports_to": "orchestrator", "multiplicity": 2, "notes": "One task each."}]}}},
         {"profiles": {"a": {"title": "A", "description": "First.", "lead": "x", "floor": [], "roster": []}, "b": {"title": "B", "description": "Second.", "lead": "x", "floor": [], "roster": []}}},
         {"provisioned": {"dry_run": true, "changes": ["agent code-1: expected, code with claude"], "kept": ["agent code-2"], "notes": ["a fleet has exactly one enhancer, and this roster has 0"]}},
+        {"workers": {"change": "set", "now": {"fleet": 20, "role": 4, "working": 3}}},
         {"provisioned": {"dry_run": false, "changes": []}},
         {"personas": {"cfo": {"title": "CFO", "mandate": "What it costs.", "questions": ["What is the most it can cost?"]}}},
         {"export": {"format": "dev.mosaicstack.fleet.board/1", "proposal": content, "hash": "0123", "entries": [{"entry": entry, "hash": "4567"}], "head": "4567"}},

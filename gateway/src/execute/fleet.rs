@@ -1,6 +1,7 @@
 //! The verbs of the fleet as a whole: who am I, status, pause, health.
 
 mod doctor;
+pub(crate) mod workers;
 
 use fleet_protocol::document::{bold, text};
 use fleet_protocol::outbox::Attention;

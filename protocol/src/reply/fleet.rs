@@ -161,6 +161,17 @@ pub enum CheckState {
     Broken,
 }
 
+/// How many worker agents hold leases at the same time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkersView {
+    /// The most in the whole fleet.
+    pub fleet: u32,
+    /// The most of one role.
+    pub role: u32,
+    /// How many do now.
+    pub working: u64,
+}
+
 /// What a roster changed, or would.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ProvisionView {

@@ -15,8 +15,8 @@ mod words;
 use words::{by_status, cell, counted, spoken};
 
 use super::{
-    Check, CheckState, DoctorView, HelpView, IncidentView, MemberView, MissionView, PauseView,
-    Reply, StatusView, WhoAmIView,
+    Changed, Check, CheckState, DoctorView, HelpView, IncidentView, MemberView, MissionView,
+    PauseView, Reply, StatusView, WhoAmIView, WorkersView,
 };
 use crate::document::{Document, Span, bold, code, number, text};
 use crate::problem::advice;
@@ -71,6 +71,7 @@ impl Reply {
             Self::Personas(all) => board::personas(all),
             Self::Roles(all) => role::roles(all),
             Self::Profiles(all) => role::profiles(all),
+            Self::Workers(changed) => workers(changed),
             Self::Provisioned(view) => role::provisioned(view),
             Self::Export(export) => minutes::export(export),
             Self::Minutes(view) => minutes::minutes(view, reader),
@@ -100,6 +101,17 @@ fn help(view: &HelpView) -> Document {
         Some(more) => document.paragraph([text("More: "), code(more)]),
         None => document,
     }
+}
+
+fn workers(changed: &Changed<WorkersView>) -> Document {
+    let view = &changed.now;
+    let head = words::subject(changed, "workers")
+        .into_iter()
+        .chain([text(format!(
+            ": at most {} in the fleet and {} of one role hold leases at the same time; {} do now",
+            view.fleet, view.role, view.working
+        ))]);
+    words::with_notes(Document::new().paragraph(head), &changed.notes)
 }
 
 fn who_am_i(view: &WhoAmIView) -> Document {

@@ -17,6 +17,7 @@ pub mod role;
 pub mod spend;
 pub mod subscription;
 pub mod task;
+pub mod workers;
 
 /// Declares a struct of arguments with the derives and serde rules all verbs share.
 macro_rules! args {
