@@ -40,8 +40,9 @@ impl Context {
 }
 
 /// Runs a command line; everything it has to say is printed.
-pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let arguments: Vec<OsString> = arguments.into_iter().collect();
+///
+/// Not generic, so that all of the program is compiled with this crate and not once more with each binary.
+pub fn main(arguments: Vec<OsString>) -> ExitCode {
     let matches = match args::command().try_get_matches_from(&arguments) {
         Ok(matches) => matches,
         Err(error) => return usage(&error),

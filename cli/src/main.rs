@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    fleet_cli::main(std::env::args_os())
+    fleet_cli::main(std::env::args_os().collect())
 }
