@@ -12,6 +12,7 @@ use serde_json::Value;
 mod digest;
 mod message;
 mod reaction;
+mod said;
 mod structured;
 
 /// An event as the bot has it: decrypted if it could be, with the sender's standing in the room.

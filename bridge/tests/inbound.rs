@@ -461,3 +461,73 @@ proptest! {
         }
     }
 }
+
+fn said(change: impl Fn(&mut Value)) -> Incoming {
+    let mut content = json!({
+        "msgtype": "m.text", "body": "[h1:code-1 -> h2:review-1] look at t3",
+        "dev.mosaicstack.fleet": {"v": 1, "from": "h1:code-1", "to": "h2:review-1", "incarnation": 2}
+    });
+    change(&mut content);
+    event("m.room.message", content)
+}
+
+#[test]
+fn what_an_agent_says_by_a_message_is_a_command_that_is_shown_already() {
+    let Body::Event {
+        id,
+        request,
+        agent,
+        is_shown,
+        ..
+    } = envelope(&said(|_| ())).body
+    else {
+        panic!("no event")
+    };
+    assert_eq!((id.as_str(), is_shown), ("$event", true));
+    assert_eq!(
+        (agent.name.as_str(), agent.host.as_str(), agent.incarnation),
+        ("code-1", "h1", 2)
+    );
+    assert_eq!(
+        serde_json::to_value(request).unwrap_or_default(),
+        json!({"agent.send": {"to": "h2:review-1", "text": "look at t3", "class": "actionable"}})
+    );
+}
+
+#[test]
+fn a_forged_address_line_is_refused() {
+    type Change = fn(&mut Value);
+    const TWIN: &str = "dev.mosaicstack.fleet";
+    let cases: [(Change, Code); 8] = [
+        (|c| c["body"] = json!("look at t3"), Code::Malformed),
+        (
+            |c| c["body"] = json!("[h1:code-1 -> h2:review-1]"),
+            Code::Malformed,
+        ),
+        (
+            |c| c["body"] = json!("[h1:code-2 -> h2:review-1] x"),
+            Code::NotYourself,
+        ),
+        (
+            |c| c["body"] = json!("[h1:code-1 -> h2:code-9] x"),
+            Code::NotYourself,
+        ),
+        (
+            |c| c["body"] = json!("[h1:code-1 -> h3:review-1] x"),
+            Code::NotYourself,
+        ),
+        (|c| c[TWIN]["class"] = json!("human"), Code::NotYourself),
+        (|c| c[TWIN]["v"] = json!(3), Code::UnknownVersion),
+        (|c| c[TWIN]["mood"] = json!("good"), Code::Malformed),
+    ];
+    for (change, code) in cases {
+        let incoming = said(change);
+        assert_eq!(problem(&incoming).code, code, "{:?}", incoming.content);
+    }
+    let long =
+        said(|c| c["body"] = json!(format!("[h1:code-1 -> h2:review-1] {}", "x".repeat(16_001))));
+    assert_eq!(problem(&long).code, Code::Malformed);
+    // What the fleet's own messages carry beside their text is no address.
+    let other = said(|c| c[TWIN] = json!({"reply": {}}));
+    assert!(matches!(reading(&other), Reading::Skip));
+}

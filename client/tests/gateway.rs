@@ -25,6 +25,7 @@ fn pause() -> Call<Command> {
         request: Command::Pause(Pause { reason: None }),
         agent: None,
         lease: None,
+        chain: None,
         room: None,
     }
 }
@@ -172,6 +173,7 @@ async fn a_foreign_answer_is_not_taken_for_the_gateways() {
         request: Query::WhoAmI(WhoAmI {}),
         agent: None,
         lease: None,
+        chain: None,
         room: None,
     };
     let error = client(&server).query(&call).await.unwrap_err();

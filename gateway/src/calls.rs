@@ -6,6 +6,7 @@ use fleet_protocol::problem::{Code, Place as At};
 use fleet_protocol::scalar::Name;
 use fleet_protocol::{Problem, Reply, Request};
 use serde_json::json;
+use uuid::Uuid;
 
 use crate::db;
 use crate::execute::{Actor, Place, Stop};
@@ -82,7 +83,7 @@ async fn attempt(
     };
     let receipt = ended.receipt(admission, key);
     let body = journal::encode(
-        &json!({ "request": request, "agent": call.agent, "lease": call.lease, "room": call.room }),
+        &json!({ "request": request, "agent": call.agent, "lease": call.lease, "chain": call.chain, "room": call.room }),
     )?;
     let authority = json!({ "roles": actor.roles, "token": caller.name });
     let entry = Entry {
@@ -102,7 +103,7 @@ async fn attempt(
         return Err(Stop::Database(db::again()));
     }
     let rows = std::mem::take(&mut ended.rows);
-    let said = !rows.is_empty();
+    let (said, woken) = (!rows.is_empty(), std::mem::take(&mut ended.woken));
     let source = outbox::Source {
         tenant,
         place: &place,
@@ -115,12 +116,23 @@ async fn attempt(
     if said {
         core.hub.written();
     }
+    core.hub.filled(&woken);
     entry.log("http", "");
     Ok(receipt)
 }
 
-/// Answers a query; nothing is journalled, as nothing is changed.
-pub(crate) async fn query(core: &Core, caller: &Caller, call: &Call<Query>) -> Result<Reply, Stop> {
+/// The answer to a query, and the agent that asked.
+pub(crate) struct Answered {
+    pub(crate) reply: Reply,
+    pub(crate) agent: Option<Uuid>,
+}
+
+/// Answers a query; nothing is journalled, as nothing is changed but to whom an item was handed.
+pub(crate) async fn query(
+    core: &Core,
+    caller: &Caller,
+    call: &Call<Query>,
+) -> Result<Answered, Stop> {
     let tenant = &caller.tenant;
     let request = Request::Query(call.request.clone());
     let mut tx = db::begin(&core.pool, tenant).await?;
@@ -141,7 +153,11 @@ pub(crate) async fn query(core: &Core, caller: &Caller, call: &Call<Query>) -> R
     })
     .await?;
     match (ended.reply, ended.problem) {
-        (Some(reply), _) => Ok(reply),
+        (Some(reply), _) => {
+            tx.commit().await?;
+            let agent = actor.agent.map(|a| a.id);
+            Ok(Answered { reply, agent })
+        }
         (None, Some(problem)) => Err(problem.into()),
         (None, None) => Err(Problem::new(Code::Internal, "the query has no answer").into()),
     }
@@ -185,9 +201,13 @@ fn may<R>(call: &Call<R>, seen: &Seen, actor: &Actor, request: &Request) -> Resu
     )
 }
 
-/// Whether only the present life of an agent may ask this: any write but its registration.
+/// Whether only the present life of an agent may ask this: any write but its registration, and
+/// taking from its inbox.
 fn speaks_as_agent(request: &Request) -> bool {
-    matches!(request, Request::Command(c) if !matches!(c, Command::AgentRegister(_)))
+    match request {
+        Request::Command(command) => !matches!(command, Command::AgentRegister(_)),
+        Request::Query(query) => matches!(query, Query::AgentNext(_)),
+    }
 }
 
 fn nameless(agent: &Name) -> Problem {
@@ -207,6 +227,7 @@ fn actor<R>(caller: &Caller, call: &Call<R>, seen: &Seen) -> Actor {
         agent: seen.agent.clone(),
         lease: call.lease.clone(),
         identity: call.agent.clone(),
+        chain: call.chain.clone(),
         power_level: None,
         may_command: Vec::new(),
     }

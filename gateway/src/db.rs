@@ -31,6 +31,8 @@ pub(crate) fn options(url: &str) -> Result<PgConnectOptions, sqlx::Error> {
             // Which index serves a statement does not depend on its values (where it would, there are two
             // statements): to plan the longer ones anew each time takes ten times as long as to run them.
             ("plan_cache_mode", "force_generic_plan"),
+            // To compile a statement takes longer than any statement here runs.
+            ("jit", "off"),
         ]))
 }
 

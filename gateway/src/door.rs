@@ -79,7 +79,7 @@ impl Door {
     /// [`DoorError`].
     pub async fn query(&self, user: &UserId, call: &Call<Query>) -> Result<Reply, DoorError> {
         let caller = Caller::of_user(self.tenant.clone(), user.clone());
-        Ok(calls::query(&self.core, &caller, call).await?)
+        Ok(calls::query(&self.core, &caller, call).await?.reply)
     }
 
     /// Sets how many workers may hold leases at the same time: in the fleet, and of one role.

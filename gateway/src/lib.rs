@@ -15,6 +15,7 @@ mod floor;
 mod follow;
 mod http;
 mod hub;
+mod inbox;
 mod incident;
 mod init;
 mod journal;

@@ -60,6 +60,8 @@ pub(crate) struct Ended {
     pub(crate) problem: Option<Problem>,
     /// What is to be said besides the answer.
     pub(crate) rows: Vec<NewRow>,
+    /// Agents whose inboxes got something.
+    pub(crate) woken: Vec<Uuid>,
     /// What the answer is about.
     pub(crate) subject: Option<(Subject, Uuid)>,
 }
@@ -72,6 +74,7 @@ impl Ended {
             reply: None,
             problem: None,
             rows: Vec::new(),
+            woken: Vec::new(),
             subject: None,
         }
     }
@@ -135,14 +138,16 @@ where
         place: job.place,
         admission: job.admission,
         outbox: Vec::new(),
+        woken: Vec::new(),
         answer_subject: None,
         keep_refused: false,
         dry_run: false,
     };
     // What the work held is dropped with it, and what it wrote is undone: nothing half-made is seen.
     let ended = AssertUnwindSafe(work(&mut exec)).catch_unwind().await;
-    let (rows, subject, keep_refused, dry_run) = (
+    let (rows, woken, subject, keep_refused, dry_run) = (
         std::mem::take(&mut exec.outbox),
+        std::mem::take(&mut exec.woken),
         exec.answer_subject,
         exec.keep_refused,
         exec.dry_run,
@@ -153,9 +158,8 @@ where
             return Ok(Ended {
                 outcome: Outcome::Done,
                 reply: Some(reply.only_tried()),
-                problem: None,
-                rows: Vec::new(),
                 subject,
+                ..Ended::skipped()
             });
         }
         Ok(Ok(Some(reply))) => {
@@ -164,12 +168,14 @@ where
                 reply: Some(reply),
                 problem: None,
                 rows,
+                woken,
                 subject,
             });
         }
         Ok(Ok(None)) => {
             return Ok(Ended {
                 rows,
+                woken,
                 subject,
                 ..Ended::skipped()
             });
@@ -177,6 +183,7 @@ where
         Ok(Err(Stop::Refused(problem))) if keep_refused => {
             return Ok(Ended {
                 rows,
+                woken,
                 subject,
                 ..Ended::refused(*problem, job.admission)
             });
@@ -301,6 +308,7 @@ mod tests {
             agent: None,
             lease: None,
             identity: None,
+            chain: None,
             power_level: None,
             may_command: Vec::new(),
         };

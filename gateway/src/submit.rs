@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use fleet_protocol::envelope::{Body, Envelope, Mark, Outcome, Receipt, Submit, Submitted};
-use fleet_protocol::event::LeaseClaim;
 use fleet_protocol::outbox::OutboxRow;
 use fleet_protocol::problem::Code;
 use fleet_protocol::scalar::Name;
@@ -177,7 +176,12 @@ async fn attempt(
         return Err(moved().into());
     }
     let admitted = admit(core, step, &mut tx, &seen, quarantine).await?;
-    let Some((receipt, rows)) = admitted else {
+    let Some(Admitted {
+        receipt,
+        rows,
+        woken,
+    }) = admitted
+    else {
         // The key was admitted by somebody else in between: what they stored is the answer.
         tx.rollback().await?;
         return Err(Stop::Database(db::again()));
@@ -188,7 +192,16 @@ async fn attempt(
     }
     tx.commit().await?;
     core.hub.written();
+    core.hub.filled(&woken);
     Ok((receipt, rows))
+}
+
+/// What an envelope came to, in the transaction that is about to be committed.
+struct Admitted {
+    receipt: Receipt,
+    rows: Vec<OutboxRow>,
+    /// Agents whose inboxes got something.
+    woken: Vec<Uuid>,
 }
 
 /// Runs an envelope and writes the journal and the answer; `None` when the key is taken meanwhile.
@@ -198,7 +211,7 @@ async fn admit(
     tx: &mut Tx,
     seen: &Seen,
     quarantine: bool,
-) -> Result<Option<(Receipt, Vec<OutboxRow>)>, Stop> {
+) -> Result<Option<Admitted>, Stop> {
     let Step {
         tenant,
         submit,
@@ -278,13 +291,22 @@ async fn admit(
     };
     let sent = outbox::write(tx, &source, rows).await?;
     entry.log("room", &submit.room_id);
-    Ok(Some((receipt, sent)))
+    Ok(Some(Admitted {
+        receipt,
+        rows: sent,
+        woken: ended.woken,
+    }))
 }
 
 fn actor(envelope: &Envelope, seen: &Seen) -> Actor {
-    let (identity, lease): (_, Option<LeaseClaim>) = match &envelope.body {
-        Body::Event { agent, lease, .. } => (Some(agent.clone()), lease.clone()),
-        _ => (None, None),
+    let (identity, lease, chain) = match &envelope.body {
+        Body::Event {
+            agent,
+            lease,
+            chain,
+            ..
+        } => (Some(agent.clone()), lease.clone(), chain.clone()),
+        _ => (None, None, None),
     };
     Actor {
         principal: envelope.sender.to_string(),
@@ -293,6 +315,7 @@ fn actor(envelope: &Envelope, seen: &Seen) -> Actor {
         agent: seen.agent.clone(),
         lease,
         identity,
+        chain,
         power_level: Some(envelope.power_level),
         may_command: seen.may_command.clone(),
     }
@@ -306,6 +329,7 @@ fn place(envelope: &Envelope, seen: &Seen) -> Place {
         reply_to: envelope.context.reply_to.clone(),
         thread_root: envelope.context.thread_root.clone(),
         sent_at: Some(envelope.origin_ts),
+        is_shown: matches!(envelope.body, Body::Event { is_shown: true, .. }),
     }
 }
 

@@ -1,4 +1,5 @@
-//! Work that time causes: leases that run out, votes that end, queued work that fits now. Rows in the register, so that any
+//! Work that time causes: leases that run out, votes that end, queued work that fits now,
+//! items that nobody acknowledges. Rows in the register, so that any
 //! gateway may do them, each once, in its own transaction.
 
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use fleet_protocol::scalar::Name;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::execute::{Actor, Exec, Place, Stop, board, task};
+use crate::execute::{Actor, Exec, Place, Stop, board, inbox, task};
 use crate::hub::Hub;
 use crate::run::{self, Core, Ended, Job};
 use crate::{Clock, Ids, Secret, ServeError, db, journal, outbox};
@@ -25,6 +26,7 @@ enum Due {
     Lease,
     Proposal,
     Queue,
+    Item,
 }
 
 /// Sweeps until cancelled. A fault is logged and tried again with the next look.
@@ -95,6 +97,13 @@ pub(crate) async fn once(core: &Core) -> Result<(), sqlx::Error> {
     )
     .fetch_all(&core.pool)
     .await?;
+    let items = sqlx::query!(
+        r#"SELECT tenant AS "tenant!", id AS "id!" FROM fleet.due_items($1, $2) AS due (tenant, id)"#,
+        now,
+        MOST
+    )
+    .fetch_all(&core.pool)
+    .await?;
     let due = leases
         .into_iter()
         .map(|r| (r.tenant, r.id, Due::Lease))
@@ -103,6 +112,7 @@ pub(crate) async fn once(core: &Core) -> Result<(), sqlx::Error> {
                 .into_iter()
                 .map(|r| (r.tenant, r.id, Due::Proposal)),
         )
+        .chain(items.into_iter().map(|r| (r.tenant, r.id, Due::Item)))
         // A queue is one of its tenant's: nothing else names it.
         .chain(queues.into_iter().map(|t| (t, Uuid::nil(), Due::Queue)));
     for (tenant, id, what) in due {
@@ -132,6 +142,7 @@ async fn one(core: &Core, tenant: &Name, id: Uuid, what: Due) -> Result<(), sqlx
         agent: None,
         lease: None,
         identity: None,
+        chain: None,
         power_level: None,
         may_command: Vec::new(),
     };
@@ -151,7 +162,12 @@ async fn one(core: &Core, tenant: &Name, id: Uuid, what: Due) -> Result<(), sqlx
         async |exec: &mut Exec<'_>| due(exec, id, what).await,
     )
     .await?;
-    let Ended { rows, problem, .. } = ended;
+    let Ended {
+        rows,
+        problem,
+        woken,
+        ..
+    } = ended;
     if let Some(problem) = problem {
         tracing::error!(%tenant, %id, reference = journal::reference(admission), detail = problem.detail, "what is due was refused");
         return tx.rollback().await;
@@ -166,6 +182,7 @@ async fn one(core: &Core, tenant: &Name, id: Uuid, what: Due) -> Result<(), sqlx
     outbox::write(&mut tx, &source, rows).await?;
     tx.commit().await?;
     core.hub.written();
+    core.hub.filled(&woken);
     Ok(())
 }
 
@@ -174,6 +191,7 @@ async fn due(exec: &mut Exec<'_>, id: Uuid, what: Due) -> Result<Option<Reply>, 
         Due::Lease => task::expire(exec, id).await?,
         Due::Proposal => board::due(exec, id).await?,
         Due::Queue => task::look(exec).await?,
+        Due::Item => inbox::unanswered(exec, id).await?,
     }
     Ok(None)
 }

@@ -9,5 +9,6 @@ pub mod authority;
 pub mod board;
 pub mod bounds;
 pub mod budget;
+pub mod chain;
 pub mod lease;
 pub mod task;

@@ -86,6 +86,9 @@ pub enum Body {
         /// The lease under which it writes.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         lease: Option<LeaseClaim>,
+        /// The event is a message that people read, so that nobody need say it again.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        is_shown: bool,
     },
     /// A malformed structured event; answered by a receipt event.
     RefusedEvent {
@@ -225,6 +228,9 @@ pub struct Call<R> {
     /// The lease under which it writes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<LeaseClaim>,
+    /// The causal chain it belongs to (default: that of the item the agent was handed last).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain: Option<Chain>,
     /// The room, by key, in which it counts (default: the lobby).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub room: Option<Name>,

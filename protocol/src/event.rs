@@ -4,12 +4,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::address::{Address, Endpoint};
 use crate::envelope::Outcome;
 use crate::ids::TaskRef;
 use crate::language::Request;
 use crate::problem::{Code, Place, Problem};
 use crate::reply::Reply;
 use crate::scalar::Name;
+use crate::verbs::inbox::Class;
 
 /// Type of a structured command (agent to fleet).
 pub const COMMAND: &str = "dev.mosaicstack.fleet.command";
@@ -40,6 +42,26 @@ pub struct CommandContent {
     /// The lease under which it writes (doctrine 11).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<LeaseClaim>,
+}
+
+/// What stands under [`TWIN`] in a message from one agent to another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SaidContent {
+    /// Version, 1.
+    pub v: u64,
+    /// Who says it; the account must be that agent's.
+    pub from: Endpoint,
+    /// Whom it is for.
+    pub to: Address,
+    /// How it is meant (default: what the address line says).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<Class>,
+    /// Causal chain (doctrine 10).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain: Option<Chain>,
+    /// Which life of the agent says it.
+    pub incarnation: u64,
 }
 
 /// An agent as it names itself.
@@ -111,17 +133,7 @@ impl CommandContent {
     /// # Errors
     /// A [`Problem`] that names the JSON path of what is wrong, or the unknown version.
     pub fn read(content: &serde_json::Value) -> Result<Self, Problem> {
-        let version = content.get("v");
-        if let Some(v) = version.and_then(serde_json::Value::as_u64)
-            && v != VERSION
-        {
-            return Err(Problem::new(
-                Code::UnknownVersion,
-                format!("version {v} is not spoken here"),
-            )
-            .remedy(format!("send \"v\": {VERSION}"))
-            .at(Place::Path("v".into())));
-        }
+        check_version(content)?;
         let read: Self = read_json(content)?;
         if !Self::is_key(&read.id) {
             return Err(Problem::new(
@@ -136,6 +148,29 @@ impl CommandContent {
     /// Whether a text can be an agent's idempotency key.
     pub fn is_key(id: &str) -> bool {
         (1..=128).contains(&id.chars().count()) && !id.chars().any(char::is_control)
+    }
+}
+
+impl SaidContent {
+    /// Reads what stands under [`TWIN`].
+    ///
+    /// # Errors
+    /// A [`Problem`] that names the JSON path of what is wrong, or the unknown version.
+    pub fn read(twin: &serde_json::Value) -> Result<Self, Problem> {
+        check_version(twin)?;
+        read_json(twin)
+    }
+}
+
+fn check_version(content: &serde_json::Value) -> Result<(), Problem> {
+    match content.get("v").and_then(serde_json::Value::as_u64) {
+        Some(v) if v != VERSION => Err(Problem::new(
+            Code::UnknownVersion,
+            format!("version {v} is not spoken here"),
+        )
+        .remedy(format!("send \"v\": {VERSION}"))
+        .at(Place::Path("v".into()))),
+        _ => Ok(()),
     }
 }
 

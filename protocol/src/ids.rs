@@ -47,6 +47,8 @@ kinds! {
     Proposal ProposalRef 'p' "proposal";
     /// Something people must know about.
     Incident IncidentRef 'i' "incident";
+    /// Something said to an agent.
+    Item ItemRef 'n' "item";
 }
 
 /// A reference as typed; the gateway resolves it within the tenant.

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::TaskRef;
 use crate::verbs::{
-    agent, alert, board, budget, fleet, member, mission, price, report, role, spend, subscription,
-    task, workers,
+    agent, alert, board, budget, export, fleet, inbox, member, mission, price, report, role, spend,
+    subscription, task, workers,
 };
 
 /// What one verb is, apart from its arguments.
@@ -88,6 +88,7 @@ verbs! {
         Resume(fleet::Resume) = "resume",
         Verbosity(fleet::Verbosity) = "verbosity",
         Provision(fleet::Provision) = "provision",
+        Hush(fleet::Hush) = "hush",
         MemberAdd(member::Add) = "member.add",
         MemberGrant(member::Grant) = "member.grant",
         MemberRevoke(member::Revoke) = "member.revoke",
@@ -111,6 +112,13 @@ verbs! {
         AgentHeartbeat(agent::Heartbeat) = "agent.heartbeat",
         AgentRetire(agent::Retire) = "agent.retire",
         WorkersSet(workers::Set) = "workers.set",
+        AgentToken(agent::Token) = "agent.token",
+        AgentRevoke(agent::Revoke) = "agent.revoke",
+        AgentSend(inbox::Send) = "agent.send",
+        AgentReply(inbox::Reply) = "agent.reply",
+        AgentBroadcast(inbox::Broadcast) = "agent.broadcast",
+        AgentDelegate(inbox::Delegate) = "agent.delegate",
+        AgentAck(inbox::Ack) = "agent.ack",
         SpendReport(spend::Report) = "spend.report",
         SpendHold(spend::Hold) = "spend.hold",
         SpendTopUp(spend::TopUp) = "spend.top-up",
@@ -160,6 +168,8 @@ verbs! {
         AgentList(agent::List) = "agent.list",
         AgentShow(agent::Show) = "agent.show",
         WorkersShow(workers::Show) = "workers.show",
+        AgentNext(inbox::Next) = "agent.next",
+        AgentInbox(inbox::Inbox) = "agent.inbox",
         BudgetStatus(budget::Status) = "budget.status",
         BudgetExplain(budget::Explain) = "budget.explain",
         BudgetHistory(budget::History) = "budget.history",
@@ -174,6 +184,9 @@ verbs! {
         AlertList(alert::List) = "alert.list",
         AlertShow(alert::Show) = "alert.show",
         ReportSpend(report::Spend) = "report.spend",
+        ReportMission(report::Mission) = "report.mission",
+        ExportTasks(export::Tasks) = "export.tasks",
+        ExportManifest(export::Manifest) = "export.manifest",
         BoardShow(board::Show) = "board.show",
         BoardList(board::List) = "board.list",
         BoardMine(board::Mine) = "board.mine",
@@ -301,6 +314,7 @@ const GROUPS: &[(&str, &str)] = &[
     ("price", "What models cost"),
     ("alert", "What somebody must look at"),
     ("report", "Sums over what the register holds"),
+    ("export", "Documents made from what the register holds"),
     ("board", "Proposals and votes"),
 ];
 

@@ -4,6 +4,7 @@
 //! This crate knows no socket, no SQL and no clock. Other crates parse into, and render from, the
 //! types here, so that a chat line, a shell command, an HTTP body and a Matrix event are one value.
 
+pub mod address;
 pub mod api;
 pub mod brief;
 pub mod chat;
@@ -12,6 +13,7 @@ pub mod envelope;
 pub mod event;
 pub mod ids;
 pub mod language;
+pub mod manifest;
 pub mod outbox;
 pub mod problem;
 pub mod record;
@@ -25,7 +27,7 @@ pub mod verbs;
 
 pub use document::Document;
 pub use envelope::{Envelope, Receipt};
-pub use ids::{IncidentRef, MissionRef, ProposalRef, TaskRef};
+pub use ids::{IncidentRef, ItemRef, MissionRef, ProposalRef, TaskRef};
 pub use language::{Command, Query, Request};
 pub use outbox::Post;
 pub use problem::Problem;

@@ -181,6 +181,12 @@ codes! {
     StaleIncarnation = "agent.stale_incarnation", 409;
     /// The context is full; a fresh incarnation is needed (doctrine 8).
     ContextFull = "agent.context_full", 409;
+    /// The inbox holds as many items as it may; they must be acknowledged first.
+    InboxFull = "agent.inbox_full", 409;
+    /// The causal chain has reached one of its limits (doctrine 10).
+    ChainStopped = "chain.stopped", 409;
+    /// Agents are silenced in the room for a time.
+    Hushed = "room.hushed", 409;
     /// The budget's cap is reached.
     BudgetCap = "budget.cap_reached", 409;
     /// The budget makes it wait for another reason than the cap: pacing, the queue, a provider, not knowing.

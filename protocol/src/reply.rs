@@ -16,6 +16,7 @@ mod alert;
 mod board;
 mod budget;
 mod fleet;
+mod inbox;
 mod render;
 mod spending;
 mod work;
@@ -30,11 +31,12 @@ pub use budget::{
     MeterView, PastWindowView, SpendView, WaitingView, WindowView,
 };
 pub use fleet::{
-    Check, CheckState, DoctorView, GrantView, HelpGroup, HelpLine, HelpView, IncidentView,
-    MemberView, PauseView, ProvisionView, StatusView, WhoAmIView, WorkersView,
+    Check, CheckState, DoctorView, GrantView, HelpGroup, HelpLine, HelpView, HushView,
+    IncidentView, MemberView, PauseView, ProvisionView, StatusView, WhoAmIView, WorkersView,
 };
+pub use inbox::ItemView;
 pub use spending::{CalibrationView, PriceView, SpendReportView, SpendRow, SubscriptionView};
-pub use work::{MissionView, TaskEventView, TaskList, TaskView};
+pub use work::{MissionReport, MissionView, TaskEventView, TaskList, TaskView};
 
 /// What a command or a query answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -50,10 +52,16 @@ pub enum Reply {
     Agents(Vec<AgentView>),
     /// One agent, shown or changed.
     Agent(Changed<AgentView>),
+    /// One item of an inbox that was sent.
+    Item(Changed<ItemView>),
+    /// Items of an inbox.
+    Items(Vec<ItemView>),
     /// The register's health.
     Doctor(DoctorView),
     /// The pause switch after a change.
     Pause(PauseView),
+    /// Until when agents say nothing in the room.
+    Hushed(HushView),
     /// How much the room hears now.
     Verbosity(VerbosityLevel),
     /// Grants of a user after a change.
@@ -88,8 +96,10 @@ pub enum Reply {
     Audited(AuditView),
     /// The model ladder, highest first.
     Ladder(Changed<Vec<Name>>),
-    /// Subscriptions and limits as TOML.
+    /// A document: subscriptions and limits as TOML, tasks or missions as Markdown.
     Exported(String),
+    /// Projected and actual spend of a mission.
+    MissionReport(MissionReport),
     /// What a document changed.
     Imported(ImportView),
     /// Tasks that wait for budget.

@@ -46,6 +46,9 @@ pub enum ScalarError {
     /// Not a share of a hundred.
     #[error("is not a share; write a percentage from 0 to 100 such as 43 or 43.25")]
     NotAShare,
+    /// Not a SHA-256.
+    #[error("is not a SHA-256; write 64 hex digits")]
+    NotADigest,
     /// Not a Matrix user id.
     #[error("is not a Matrix user id; write it like @name:server")]
     NotAUserId,
@@ -61,6 +64,8 @@ pub struct Text<const MAX: usize>(String);
 pub type Title = Text<200>;
 /// A reason or a note.
 pub type Note = Text<2_000>;
+/// What is said to an agent; a Matrix event with its HTML holds it.
+pub type MessageText = Text<16_000>;
 /// A brief or the body of a proposal.
 pub type Brief = Text<20_000>;
 
@@ -202,6 +207,36 @@ checked_string!(
     /// A Matrix user id: `@localpart:server`, at most 255 bytes (Matrix spec, "User identifiers").
     UserId, check_user_id, { "type": "string", "pattern": "^@[^:]+:.+$", "maxLength": 255 }
 );
+
+checked_string!(
+    /// A SHA-256, as 64 lower-case hex digits.
+    Sha256, check_sha256, { "type": "string", "pattern": "^[0-9a-f]{64}$" }
+);
+
+impl Sha256 {
+    /// The 32 bytes.
+    pub fn bytes(&self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        for (byte, digits) in bytes.iter_mut().zip(self.0.as_bytes().chunks(2)) {
+            *byte = digits.iter().fold(0, |n, d| n * 16 + nibble(*d));
+        }
+        bytes
+    }
+}
+
+/// The value of a lower-case hex digit, which was checked to be one.
+fn nibble(digit: u8) -> u8 {
+    match digit {
+        b'0'..=b'9' => digit - b'0',
+        _ => digit.wrapping_sub(b'a').wrapping_add(10),
+    }
+}
+
+fn check_sha256(text: &str) -> Result<String, ScalarError> {
+    let lower = text.to_ascii_lowercase();
+    let is_hex = lower.len() == 64 && lower.bytes().all(|b| b.is_ascii_hexdigit());
+    is_hex.then_some(lower).ok_or(ScalarError::NotADigest)
+}
 
 fn check_name(text: &str) -> Result<String, ScalarError> {
     let lower = text.to_lowercase();
@@ -443,5 +478,20 @@ impl JsonSchema for BasisPoints {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": "string", "pattern": "^[0-9]{1,3}([.][0-9]{1,2})?%?$", "description": "a percentage, with up to two digits behind the point" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_is_64_hex_digits_in_either_case() {
+        let digest: Sha256 = format!("0a{}Ff", "00".repeat(30)).parse().unwrap();
+        let bytes = digest.bytes();
+        assert_eq!((bytes[0], bytes[1], bytes[31]), (0x0a, 0, 0xff));
+        for wrong in ["", "0a", &"0g".repeat(32), &"00".repeat(33)] {
+            assert_eq!(wrong.parse::<Sha256>(), Err(ScalarError::NotADigest));
+        }
     }
 }

@@ -100,6 +100,32 @@ fn queries() -> Vec<Case> {
             json!({"agent.show": {"name": "code-1"}}),
         ),
         case(
+            "report mission m7",
+            &["report", "mission", "m7"],
+            json!({"report.mission": {"mission": "m7"}}),
+        ),
+        case(
+            "export tasks --mission m7",
+            &["export", "tasks", "--mission", "m7"],
+            json!({"export.tasks": {"mission": "m7"}}),
+        ),
+        case(
+            "export manifest",
+            &["export", "manifest"],
+            json!({"export.manifest": {}}),
+        ),
+        case("agent next", &["agent", "next"], json!({"agent.next": {}})),
+        case(
+            "agent next --wait 5 --limit 10",
+            &["agent", "next", "--wait", "5", "--limit", "10"],
+            json!({"agent.next": {"wait": 5, "limit": 10}}),
+        ),
+        case(
+            "agent inbox code-1 --all",
+            &["agent", "inbox", "code-1", "--all"],
+            json!({"agent.inbox": {"agent": "code-1", "all": true}}),
+        ),
+        case(
             "budget status --provider claude",
             &["budget", "status", "--provider", "claude"],
             json!({"budget.status": {"provider": "claude"}}),
@@ -228,6 +254,61 @@ fn fleet_commands() -> Vec<Case> {
             "agent heartbeat --context-tokens 120k",
             &["agent", "heartbeat", "--context-tokens", "120000"],
             json!({"agent.heartbeat": {"context_tokens": 120_000}}),
+        ),
+        case(
+            "agent send --to H2:code-2 \"look at t3\" --class human",
+            &[
+                "agent",
+                "send",
+                "--to",
+                "h2:code-2",
+                "look at t3",
+                "--class",
+                "human",
+            ],
+            json!({"agent.send": {"to": "h2:code-2", "text": "look at t3", "class": "human"}}),
+        ),
+        case(
+            "agent reply n12 done --ack",
+            &["agent", "reply", "n12", "done", "--ack"],
+            json!({"agent.reply": {"item": "n12", "text": "done", "ack": true}}),
+        ),
+        case(
+            "agent broadcast --role code frozen",
+            &["agent", "broadcast", "--role", "code", "frozen"],
+            json!({"agent.broadcast": {"role": "code", "text": "frozen"}}),
+        ),
+        case(
+            "agent delegate t3 --to code --text today",
+            &["agent", "delegate", "t3", "--to", "code", "--text", "today"],
+            json!({"agent.delegate": {"task": "t3", "to": "code", "text": "today"}}),
+        ),
+        case(
+            "agent ack n12 N13",
+            &["agent", "ack", "n12", "n13"],
+            json!({"agent.ack": {"items": ["n12", "n13"]}}),
+        ),
+        case(
+            "agent revoke code-1",
+            &["agent", "revoke", "code-1"],
+            json!({"agent.revoke": {"name": "code-1"}}),
+        ),
+        case(
+            "agent token code-1 --sha256 0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0A",
+            &[
+                "agent",
+                "token",
+                "code-1",
+                "--sha256",
+                "0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a",
+            ],
+            json!({"agent.token": {"name": "code-1", "sha256": "0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a"}}),
+        ),
+        case("hush 2h", &["hush", "2h"], json!({"hush": {"time": "2h"}})),
+        case(
+            "hush --off",
+            &["hush", "--off"],
+            json!({"hush": {"off": true}}),
         ),
         case(
             "agent retire code-1",

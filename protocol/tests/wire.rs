@@ -55,6 +55,7 @@ fn bodies() -> Vec<Body> {
             agent: agent(),
             chain,
             lease,
+            is_shown: false,
         },
         Body::RefusedEvent { id: None, problem },
         Body::Ballot {

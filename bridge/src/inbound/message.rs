@@ -19,10 +19,11 @@ const MAX_REASON: usize = 2_000;
 /// What a message says to the fleet, if anything.
 pub(super) fn read(incoming: &Incoming, limits: &Limits) -> Option<Body> {
     let content = &incoming.content;
-    // Notices come from programs, and a message with a twin is between agents.
-    if content.get("msgtype").and_then(Value::as_str) != Some("m.text")
-        || content.get(TWIN).is_some()
-    {
+    // A message with a twin is between agents, and notices come from programs.
+    if content.get(TWIN).is_some() {
+        return super::said::read(incoming, limits);
+    }
+    if content.get("msgtype").and_then(Value::as_str) != Some("m.text") {
         return None;
     }
     if let Some(target) = edited(content) {

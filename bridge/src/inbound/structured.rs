@@ -57,6 +57,7 @@ pub(super) fn read(incoming: &Incoming, limits: &Limits) -> Body {
         agent,
         chain,
         lease,
+        is_shown: false,
     }
 }
 

@@ -272,6 +272,7 @@ async fn command_of(gateway: &Gateway, request: Command) -> Result<Reply, CliErr
         request,
         agent: None,
         lease: None,
+        chain: None,
         room: None,
     };
     let receipt = gateway.command(&call, &system::id().to_string()).await?;

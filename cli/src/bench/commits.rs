@@ -192,6 +192,7 @@ async fn command(gateway: &Gateway, n: u32) -> Result<(), CliError> {
         request,
         agent: None,
         lease: None,
+        chain: None,
         room: None,
     };
     let receipt = gateway.command(&call, &system::id().to_string()).await?;

@@ -70,6 +70,7 @@ fn call<R>(context: &Context, request: R, task: Option<TaskRef>) -> Result<Call<
         request,
         agent,
         lease,
+        chain: None,
         room: global.in_room.clone(),
     })
 }

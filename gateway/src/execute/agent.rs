@@ -15,8 +15,10 @@ use super::{Exec, Room, Stop, Subject, notice};
 use crate::db;
 
 mod register;
+mod token;
 
 pub(crate) use register::register;
+pub(crate) use token::{revoke, token};
 
 /// Seconds without a heartbeat after which an agent counts as silent.
 pub(super) const SILENT_AFTER: i64 = 300;
@@ -82,42 +84,53 @@ fn tell_context(exec: &mut Exec<'_>, id: Uuid, name: &Name, context: Context, to
 }
 
 pub(crate) async fn retire(exec: &mut Exec<'_>, args: &verbs::Retire) -> Result<Reply, Stop> {
-    let agent = sqlx::query!(
-        r#"SELECT id, retired_at IS NOT NULL AS "retired!" FROM fleet.agents WHERE tenant_id = $1 AND name = $2 FOR UPDATE"#,
+    let is_retired = sqlx::query_scalar!(
+        r#"SELECT retired_at IS NOT NULL AS "retired!" FROM fleet.agents WHERE tenant_id = $1 AND name = $2"#,
         exec.tenant.as_str(),
         args.name.as_str()
     )
     .fetch_optional(&mut *exec.tx)
     .await?
     .ok_or_else(|| missing(&args.name))?;
-    if agent.retired {
+    if is_retired {
         let now = one(exec, &args.name).await?;
         return Ok(Reply::Agent(Changed {
             already: true,
             ..Changed::to("retired", now)
         }));
     }
-    let lost = lose_leases(exec, agent.id, "the agent was retired").await?;
-    sqlx::query!(
-        "UPDATE fleet.agents SET retired_at = $3 WHERE tenant_id = $1 AND id = $2",
+    let notes = end(exec, &args.name, "agent.retire", "the agent was retired").await?;
+    answer(exec, &args.name, "retired", notes).await
+}
+
+/// Ends an agent's leases and its time here; one sentence for each task it held.
+async fn end(
+    exec: &mut Exec<'_>,
+    name: &Name,
+    action: &str,
+    why: &str,
+) -> Result<Vec<String>, Stop> {
+    let id = sqlx::query_scalar!(
+        "SELECT id FROM fleet.agents WHERE tenant_id = $1 AND name = $2 FOR UPDATE",
         exec.tenant.as_str(),
-        agent.id,
-        db::time(exec.now)
+        name.as_str()
+    )
+    .fetch_optional(&mut *exec.tx)
+    .await?
+    .ok_or_else(|| missing(name))?;
+    let lost = lose_leases(exec, id, why).await?;
+    sqlx::query!(
+        "UPDATE fleet.agents SET retired_at = coalesce(retired_at, $3) WHERE tenant_id = $1 AND id = $2",
+        exec.tenant.as_str(),
+        id,
+        db::time(exec.now) as _
     )
     .execute(&mut *exec.tx)
     .await?;
-    super::member::audit(
-        exec,
-        "agent.retire",
-        args.name.as_str(),
-        serde_json::json!({ "lost": lost }),
-    )
-    .await?;
-    let notes = lost
-        .into_iter()
-        .map(|t| format!("{t} is no longer held"))
-        .collect();
-    answer(exec, &args.name, "retired", notes).await
+    let detail = serde_json::json!({ "lost": lost });
+    super::member::audit(exec, action, name.as_str(), detail).await?;
+    let no_longer = |task| format!("{task} is no longer held");
+    Ok(lost.into_iter().map(no_longer).collect())
 }
 
 pub(crate) async fn list(exec: &mut Exec<'_>, args: &verbs::List) -> Result<Reply, Stop> {
@@ -161,7 +174,12 @@ pub(super) async fn views(
 ) -> Result<Vec<AgentView>, Stop> {
     let rows = sqlx::query!(
         r#"SELECT g.name, g.role, g.host, g.runtime, g.model, g.user_id, g.incarnation, g.context_tokens, g.heartbeat_at,
-                  g.retired_at IS NOT NULL AS "retired!", h.number AS "task?", h.lease_until AS "lease_until?"
+                  g.retired_at IS NOT NULL AS "retired!", h.number AS "task?", h.lease_until AS "lease_until?",
+                  (SELECT count(*) FROM fleet.items i
+                   WHERE i.tenant_id = g.tenant_id AND i.agent_id = g.id AND i.acknowledged_at IS NULL) AS "unread!",
+                  (SELECT coalesce(sum(r.added_tokens), 0)::bigint FROM fleet.spend_reports r
+                   JOIN fleet.attempts s ON s.tenant_id = r.tenant_id AND s.task_id = r.task_id AND s.attempt = r.attempt
+                   WHERE r.tenant_id = g.tenant_id AND s.agent_id = g.id AND r.spent_at >= $4) AS "spent_today!"
            FROM fleet.agents g
            LEFT JOIN LATERAL (
                SELECT t.number, a.lease_until FROM fleet.attempts a
@@ -172,7 +190,8 @@ pub(super) async fn views(
            ORDER BY g.name"#,
         exec.tenant.as_str(),
         name.map(|n| n.as_str()),
-        retired
+        retired,
+        db::time(midnight(exec))
     )
     .fetch_all(&mut *exec.tx)
     .await?;
@@ -207,9 +226,19 @@ pub(super) async fn views(
                 context_tokens: r.context_tokens.map(i64::cast_unsigned),
                 heartbeat_at,
                 heartbeat_age: age,
+                unread: r.unread.cast_unsigned(),
+                spent_today: r.spent_today.cast_unsigned(),
             })
         })
         .collect()
+}
+
+/// When today began in the tenant's zone.
+fn midnight(exec: &Exec<'_>) -> Timestamp {
+    let today = exec.zone.to_datetime(exec.now.0).date().at(0, 0, 0, 0);
+    // Where a day begins an hour late, it begins then.
+    let began = exec.zone.to_ambiguous_timestamp(today).compatible();
+    Timestamp(began.unwrap_or(exec.now.0))
 }
 
 fn seconds_since(at: Timestamp, now: Timestamp) -> u64 {

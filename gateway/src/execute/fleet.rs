@@ -1,6 +1,7 @@
 //! The verbs of the fleet as a whole: who am I, status, pause, health.
 
 mod doctor;
+mod hush;
 pub(crate) mod workers;
 
 use fleet_protocol::document::{bold, text};
@@ -11,6 +12,7 @@ use fleet_protocol::verbs::fleet as verbs;
 use fleet_protocol::{Document, Problem, Reply};
 
 pub(crate) use doctor::doctor;
+pub(crate) use hush::hush;
 
 use super::task::known;
 use super::{Exec, Room, Stop, agent, budget, member, mission, notice};

@@ -136,7 +136,7 @@ fn missing(id: Uuid) -> Problem {
         .remedy("see what there is with: !mission list")
 }
 
-async fn view(exec: &mut Exec<'_>, id: Uuid) -> Result<MissionView, Stop> {
+pub(super) async fn view(exec: &mut Exec<'_>, id: Uuid) -> Result<MissionView, Stop> {
     let m = sqlx::query!(
         r#"SELECT number, title, goal, projected_tokens, summary, closed_at IS NULL AS "open!",
                   (SELECT coalesce(sum(r.added_tokens), 0)::bigint FROM fleet.tasks t

@@ -15,8 +15,10 @@ mod agent;
 pub(crate) mod alert;
 pub(crate) mod board;
 mod budget;
+mod export;
 mod files;
 mod fleet;
+pub(crate) mod inbox;
 mod member;
 mod mission;
 mod provision;
@@ -46,6 +48,8 @@ pub(crate) struct Exec<'t> {
     pub(crate) admission: Uuid,
     /// Rows for the outbox, written after execution in the same transaction. A refusal drops them.
     pub(crate) outbox: Vec<NewRow>,
+    /// Agents whose inboxes got something, to be woken once it is committed.
+    pub(crate) woken: Vec<Uuid>,
     /// What the answer is about; see [`Exec::about`].
     pub(crate) answer_subject: Option<(Subject, Uuid)>,
     /// A refusal keeps what was written, instead of returning to the savepoint: a task that the
@@ -70,6 +74,8 @@ pub(crate) struct Actor {
     pub(crate) lease: Option<LeaseClaim>,
     /// What the request says of the agent; checked against [`Self::agent`] unless it registers.
     pub(crate) identity: Option<fleet_protocol::event::AgentIdentity>,
+    /// The causal chain that the request names.
+    pub(crate) chain: Option<fleet_protocol::event::Chain>,
     /// The power level in the room; none outside of rooms.
     pub(crate) power_level: Option<i64>,
     /// Whose commands count in the room; empty: everybody's whose grant fits.
@@ -104,6 +110,8 @@ pub(crate) struct Place {
     pub(crate) thread_root: Option<String>,
     /// The homeserver's clock when the event was sent.
     pub(crate) sent_at: Option<Timestamp>,
+    /// The event is itself a message that people read.
+    pub(crate) is_shown: bool,
 }
 
 /// A row for the outbox.
@@ -149,6 +157,8 @@ pub(crate) enum Subject {
     Agent,
     /// A budget window.
     Budget,
+    /// Something said to an agent.
+    Item,
 }
 
 impl Subject {
@@ -161,6 +171,7 @@ impl Subject {
             Self::Incident => "incident",
             Self::Agent => "agent",
             Self::Budget => "budget",
+            Self::Item => "item",
         }
     }
 }
@@ -274,6 +285,7 @@ pub(crate) async fn command(exec: &mut Exec<'_>, command: &Command) -> Result<Re
         Command::Resume(a) => fleet::resume(exec, a).await,
         Command::Verbosity(a) => fleet::verbosity(exec, a).await,
         Command::Provision(a) => provision::provision(exec, a).await,
+        Command::Hush(a) => fleet::hush(exec, a).await,
         Command::MemberAdd(a) => member::add(exec, a).await,
         Command::MemberGrant(a) => member::grant(exec, a).await,
         Command::MemberRevoke(a) => member::revoke(exec, a).await,
@@ -297,6 +309,13 @@ pub(crate) async fn command(exec: &mut Exec<'_>, command: &Command) -> Result<Re
         Command::AgentHeartbeat(a) => agent::heartbeat(exec, a).await,
         Command::AgentRetire(a) => agent::retire(exec, a).await,
         Command::WorkersSet(a) => fleet::workers::set(exec, a).await,
+        Command::AgentToken(a) => agent::token(exec, a).await,
+        Command::AgentRevoke(a) => agent::revoke(exec, a).await,
+        Command::AgentSend(a) => inbox::send(exec, a).await,
+        Command::AgentReply(a) => inbox::reply(exec, a).await,
+        Command::AgentBroadcast(a) => inbox::broadcast(exec, a).await,
+        Command::AgentDelegate(a) => inbox::delegate(exec, a).await,
+        Command::AgentAck(a) => inbox::ack(exec, a).await,
         Command::SpendReport(a) => spend::report(exec, a).await,
         Command::SpendHold(a) => budget::grant::hold(exec, a).await,
         Command::SpendTopUp(a) => budget::grant::top_up(exec, a).await,
@@ -346,6 +365,8 @@ pub(crate) async fn query(exec: &mut Exec<'_>, query: &Query) -> Result<Reply, S
         Query::AgentList(a) => agent::list(exec, a).await,
         Query::AgentShow(a) => agent::show(exec, a).await,
         Query::WorkersShow(a) => fleet::workers::show(exec, a).await,
+        Query::AgentNext(a) => inbox::next(exec, a).await,
+        Query::AgentInbox(a) => inbox::list(exec, a).await,
         Query::BudgetStatus(a) => budget::status(exec, a).await,
         Query::BudgetExplain(a) => budget::explain(exec, a).await,
         Query::BudgetHistory(a) => budget::history(exec, a).await,
@@ -360,6 +381,9 @@ pub(crate) async fn query(exec: &mut Exec<'_>, query: &Query) -> Result<Reply, S
         Query::AlertList(a) => alert::list(exec, a).await,
         Query::AlertShow(a) => alert::show(exec, a).await,
         Query::ReportSpend(a) => report::spend(exec, a).await,
+        Query::ReportMission(a) => export::mission(exec, a).await,
+        Query::ExportTasks(a) => export::tasks(exec, a).await,
+        Query::ExportManifest(a) => export::manifest(exec, a).await,
         Query::BoardShow(a) => board::show(exec, a).await,
         Query::BoardList(a) => board::list(exec, a).await,
         Query::BoardMine(a) => board::mine(exec, a).await,

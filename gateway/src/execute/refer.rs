@@ -20,11 +20,13 @@ impl Exec<'_> {
                 let short = format!("{}{number}", K::LETTER);
                 Problem::new(Code::NotFound, format!("there is no {} {short}", K::NOUN))
                     .remedy(format!(
-                        "see what there is with: !{} list",
+                        "see what there is with: !{}",
                         match K::NOUN {
-                            "proposal" => "board",
-                            "incident" => "alert",
-                            noun => noun,
+                            "proposal" => "board list",
+                            "incident" => "alert list",
+                            "item" => "agent inbox",
+                            "mission" => "mission list",
+                            _ => "task list",
                         }
                     ))
                     .into()
@@ -52,6 +54,7 @@ impl Exec<'_> {
         let sql = match noun {
             "task" => "SELECT id FROM fleet.tasks WHERE tenant_id = $1 AND number = $2",
             "mission" => "SELECT id FROM fleet.missions WHERE tenant_id = $1 AND number = $2",
+            "item" => "SELECT id FROM fleet.items WHERE tenant_id = $1 AND number = $2",
             "incident" => "SELECT id FROM fleet.incidents WHERE tenant_id = $1 AND number = $2",
             _ => "SELECT id FROM fleet.proposals WHERE tenant_id = $1 AND number = $2",
         };

@@ -14,7 +14,7 @@ use fleet_protocol::{Problem, Reply, Timestamp};
 use uuid::Uuid;
 
 use super::budget::{hint, price};
-use super::{Exec, Stop, Subject};
+use super::{Exec, Stop, Subject, inbox};
 use crate::db::{instant, time};
 
 mod record;
@@ -85,6 +85,9 @@ pub(crate) async fn report(exec: &mut Exec<'_>, args: &verbs::Report) -> Result<
     };
     let added = record(exec, &fact).await?;
     let governed = commit(exec, &fact, &added).await?;
+    if let Some(agent) = exec.actor.agent.as_ref().map(|a| a.id) {
+        inbox::spent(exec, agent, added.tokens).await?;
+    }
     let mut notes = notes(&fact, &added);
     if let (Some(account), false) = (&spender.of.account, governed) {
         let account = account

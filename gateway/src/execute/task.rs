@@ -9,6 +9,7 @@ mod finish;
 mod hold;
 mod priority;
 mod read;
+mod replan;
 mod row;
 mod start;
 mod write;
@@ -20,5 +21,6 @@ pub(crate) use finish::{block, cancel, complete, expire, fail, release, retry, u
 pub(crate) use hold::{Running, progress, renew, running};
 pub(crate) use priority::set_priority;
 pub(crate) use read::{list, show};
+pub(super) use read::{offered, views};
 pub(super) use row::known;
 pub(crate) use start::{look, start};

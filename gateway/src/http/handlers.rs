@@ -20,7 +20,7 @@ use serde::de::DeserializeOwned;
 
 use super::problem::Failure;
 use super::{App, Caller};
-use crate::{Scope, bot_lease, calls, db, incident, outbox, rooms, settle, submit};
+use crate::{Scope, bot_lease, calls, db, inbox, incident, outbox, rooms, settle, submit};
 
 /// The longest wait for the outbox.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(25);
@@ -103,7 +103,16 @@ pub(crate) async fn queries(
     Input(call): Input<Call<Query>>,
 ) -> Answer<Reply> {
     caller.needs(&[Scope::Operator, Scope::Agent])?;
-    Ok(Json(calls::query(&app.core, &caller, &call).await?))
+    if let Query::AgentNext(next) = &call.request {
+        let wait = next
+            .wait
+            .map_or(LONGEST_WAIT, |s| Duration::from_secs(s.get()));
+        let wait = wait.min(LONGEST_WAIT);
+        return Ok(Json(
+            inbox::wait(&app.core, &caller, &call, wait, &app.stopping).await?,
+        ));
+    }
+    Ok(Json(calls::query(&app.core, &caller, &call).await?.reply))
 }
 
 /// How long to wait for rows.

@@ -14,6 +14,7 @@ use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use fleet_protocol::Problem;
+use fleet_protocol::api::path;
 use fleet_protocol::problem::Code;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Semaphore;
@@ -119,9 +120,9 @@ async fn admit(State(app): State<App>, request: Request, next: Next) -> Response
         .map_or_else(String::new, |p| p.as_str().to_owned());
     #[expect(clippy::disallowed_methods, reason = "measures an elapsed time")]
     let began = std::time::Instant::now();
-    // A wait for the outbox is asked for, and has its own bound.
+    // A wait for the outbox or an inbox is asked for, and has its own bound.
     let patience = app.timeout
-        + if route == fleet_protocol::api::path::OUTBOX {
+        + if matches!(route.as_str(), path::OUTBOX | path::QUERIES) {
             handlers::LONGEST_WAIT
         } else {
             Duration::ZERO

@@ -100,6 +100,7 @@ async fn an_agents_own_key_counts_across_events() {
             .unwrap(),
             chain: None,
             lease: None,
+            is_shown: false,
         };
         envelope
     };

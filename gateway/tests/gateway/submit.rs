@@ -292,6 +292,7 @@ async fn a_chat_line_of_an_agents_account_never_runs_registered_or_not() {
         .unwrap(),
         chain: None,
         lease: None,
+        is_shown: false,
     };
     let lines = vec![
         typed("$1", register),

@@ -177,10 +177,14 @@ impl Desk {
     }
 
     async fn post(&self, who: &str, path: &str, body: Value) -> reqwest::Response {
+        self.post_with(&self.tokens[who], path, body).await
+    }
+
+    async fn post_with(&self, token: &str, path: &str, body: Value) -> reqwest::Response {
         let key = format!("k{}", KEYS.fetch_add(1, Ordering::Relaxed));
         self.client
             .post(format!("{}{path}", self.base))
-            .bearer_auth(&self.tokens[who])
+            .bearer_auth(token)
             .header("idempotency-key", key)
             .json(&body)
             .send()
@@ -210,6 +214,25 @@ impl Desk {
             body["agent"] = life;
         }
         self.call(who, body).await
+    }
+
+    /// A command as it stands, with a token that the desk does not know.
+    pub async fn call_with(&self, token: &str, body: Value) -> Result<Reply, Problem> {
+        let response = self.post_with(token, "/v1/commands", body).await;
+        if !response.status().is_success() {
+            return Err(response.json().await.expect("a problem document"));
+        }
+        let receipt: Receipt = response.json().await.expect("a receipt");
+        receipt
+            .reply
+            .ok_or_else(|| receipt.problem.expect("a problem"))
+    }
+
+    /// A command that counts in a room, which must be done.
+    pub async fn ok_in(&self, who: &str, room: &str, verb: &str, args: Value) -> Reply {
+        let body = json!({ "request": { verb: args }, "room": room });
+        let done = self.call(who, body).await;
+        done.unwrap_or_else(|p| panic!("{who}: {verb} in {room} was refused: {p:?}"))
     }
 
     /// A command as it stands.
@@ -269,6 +292,55 @@ impl Desk {
         } else {
             Err(response.json().await.expect("a problem document"))
         }
+    }
+
+    /// A query of an agent as its present life.
+    pub async fn ask_as(&self, who: &str, verb: &str, args: Value) -> Result<Reply, Problem> {
+        let life = self
+            .lives
+            .lock()
+            .expect("the lives")
+            .get(&user_id(who))
+            .cloned();
+        let body = json!({ "request": { verb: args }, "agent": life });
+        let response = self.post(who, "/v1/queries", body).await;
+        if response.status().is_success() {
+            Ok(response.json().await.expect("a reply"))
+        } else {
+            Err(response.json().await.expect("a problem document"))
+        }
+    }
+
+    /// The code with which a body is refused, in a receipt or as a problem document.
+    pub async fn problem(&self, who: &str, path: &str, body: Value) -> Code {
+        let response = self.post(who, path, body).await;
+        if !response.status().is_success() {
+            let problem: Problem = response.json().await.expect("a problem document");
+            return problem.code;
+        }
+        let receipt: Receipt = response.json().await.expect("a receipt");
+        receipt.problem.expect("a problem").code
+    }
+
+    /// Sets something of the fleet's settings, such as `inbox_items = 2`.
+    pub async fn set(&self, what: &str) {
+        let set = format!("UPDATE fleet.settings SET {what}");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(set))
+            .execute(&mut self.register_rows().await)
+            .await
+            .expect("the settings");
+    }
+
+    /// Looks until so many messages with a text are in a room: the sweep says it within a second or two.
+    pub async fn until_said(&self, room: &str, text: &str, times: i64) {
+        let looking = async {
+            while self.said(room, text).await != times {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(20), looking)
+            .await
+            .unwrap_or_else(|_| panic!("{text} is not said in {room}"));
     }
 
     /// A task as it is now.

@@ -42,4 +42,10 @@ pub struct AgentView {
     /// Seconds since then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heartbeat_age: Option<u64>,
+    /// Items of its inbox that it has not acknowledged.
+    #[serde(default)]
+    pub unread: u64,
+    /// Tokens that its attempts spent today, in the tenant's zone.
+    #[serde(default)]
+    pub spent_today: u64,
 }

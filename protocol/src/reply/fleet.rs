@@ -205,3 +205,11 @@ pub struct GrantView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub room: Option<Name>,
 }
+
+/// A room in which agents say nothing to each other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HushView {
+    /// Until when; none when they may speak.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}

@@ -6,6 +6,7 @@ mod board;
 mod budget;
 mod card;
 mod governance;
+mod inbox;
 mod minutes;
 mod role;
 mod spending;
@@ -15,8 +16,8 @@ mod words;
 use words::{by_status, cell, counted, spoken};
 
 use super::{
-    Changed, Check, CheckState, DoctorView, HelpView, IncidentView, MemberView, MissionView,
-    PauseView, Reply, StatusView, WhoAmIView, WorkersView,
+    Changed, Check, CheckState, DoctorView, HelpView, HushView, IncidentView, MemberView,
+    MissionView, PauseView, Reply, StatusView, WhoAmIView, WorkersView,
 };
 use crate::document::{Document, Span, bold, code, number, text};
 use crate::problem::advice;
@@ -31,8 +32,11 @@ impl Reply {
             Self::Status(view) => status(view, reader),
             Self::Agents(all) => agent::agents(all, reader),
             Self::Agent(changed) => agent::agent(changed, reader),
+            Self::Item(changed) => inbox::item(changed, reader),
+            Self::Items(all) => inbox::items(all, reader),
             Self::Doctor(view) => doctor(view),
             Self::Pause(view) => pause(view, reader),
+            Self::Hushed(view) => hushed(view, reader),
             Self::Verbosity(level) => {
                 Document::new().paragraph([text("✅ This room is now "), bold(level)])
             }
@@ -53,6 +57,7 @@ impl Reply {
             Self::Audited(view) => governance::audited(view),
             Self::Ladder(changed) => governance::ladder(changed),
             Self::Exported(toml) => Document::new().code(toml.clone()),
+            Self::MissionReport(report) => task::report(report),
             Self::Imported(view) => governance::imported(view),
             Self::Queue(all) => governance::queue(all, reader),
             Self::Subscription(changed) => spending::subscription(changed, reader),
@@ -215,6 +220,19 @@ fn pause(view: &PauseView, reader: &Reader<'_>) -> Document {
     } else {
         document
     }
+}
+
+fn hushed(view: &HushView, reader: &Reader<'_>) -> Document {
+    let Some(until) = view.until else {
+        return Document::text("✅ Agents may speak here again.");
+    };
+    let fact = format!(
+        "🤫 Agents say nothing to each other here; it ends {}",
+        reader.moment(until)
+    );
+    Document::new()
+        .paragraph([bold(fact)])
+        .paragraph([text("To end it now: "), code("!hush --off")])
 }
 
 /// Who paused the fleet, since when, and why: `By @dana:example.org, 5 min ago, today 14:05 CET: release`.

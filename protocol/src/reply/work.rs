@@ -31,6 +31,15 @@ pub struct MissionView {
     pub summary: Option<String>,
 }
 
+/// A mission with all its tasks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MissionReport {
+    /// The mission.
+    pub mission: MissionView,
+    /// Its tasks: those that are not done first, the most urgent in front.
+    pub tasks: Vec<TaskView>,
+}
+
 /// A task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TaskView {

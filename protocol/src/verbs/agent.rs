@@ -1,7 +1,7 @@
 //! Agents: named after their role, one incarnation at a time.
 
 use super::args;
-use crate::scalar::{Count, Name, UserId};
+use crate::scalar::{Count, Name, Sha256, UserId};
 
 args! {
     /// Register an agent, or a new incarnation of it
@@ -56,6 +56,23 @@ args! {
 args! {
     /// Retire an agent; its leases end
     Retire {
+        /// Its name
+        name: Name,
+    }
+}
+args! {
+    /// Give an agent a token, known to the fleet by its SHA-256 alone; those it had stop working
+    Token {
+        /// Its name
+        name: Name,
+        /// SHA-256 of the new token, 64 hex digits
+        #[arg(long, value_name = "HEX")]
+        sha256: Sha256,
+    }
+}
+args! {
+    /// Take everything from an agent: leases, tokens, its place in the rooms
+    Revoke {
         /// Its name
         name: Name,
     }

@@ -2,6 +2,7 @@
 
 use super::{args, words};
 use crate::scalar::{Brief, Note};
+use crate::time::Length;
 
 args! {
     /// Show what can be said, or how one command is used
@@ -21,7 +22,7 @@ args! {
     Status {}
 }
 args! {
-    /// List the agents: role, state, task, lease left, context use, last heartbeat
+    /// List the agents: role, incarnation, machine, state, task, lease left, context use, spend, inbox, last heartbeat
     Ps {}
 }
 args! {
@@ -40,6 +41,19 @@ args! {
 args! {
     /// Let work go on after a pause
     Resume {}
+}
+args! {
+    /// Let agents say nothing to each other in this room for a time
+    Hush {
+        /// For how long (default: 30m, at most 7d)
+        #[arg(value_name = "LENGTH")]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        time: Option<Length>,
+        /// Let them speak again
+        #[arg(long, conflicts_with = "time")]
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        off: bool,
+    }
 }
 args! {
     /// Set how much this room hears

@@ -39,3 +39,11 @@ args! {
         mission: Option<MissionRef>,
     }
 }
+args! {
+    /// Compare projected and actual spend of a mission and of each of its tasks
+    Mission {
+        /// The mission, for example m7
+        #[arg(value_name = "MISSION")]
+        mission: MissionRef,
+    }
+}

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use fleet_protocol::event::{
-    COMMAND, CommandContent, RECEIPT, ROOM, ReceiptContent, RoomContent, TWIN,
+    COMMAND, CommandContent, RECEIPT, ROOM, ReceiptContent, RoomContent, SaidContent, TWIN,
 };
 use fleet_protocol::problem::Code;
 use fleet_protocol::role::{Profile, Role};
@@ -28,6 +28,11 @@ pub(super) fn events() -> String {
         "Its answer: fleet to agent; it refers to the command by `m.reference`.",
     );
     section::<RoomContent>(&mut page, ROOM, "State of a room of the fleet.");
+    section::<SaidContent>(
+        &mut page,
+        TWIN,
+        "Under this key in an `m.room.message` of an agent that says something to another.",
+    );
     page.push_str("\n## Codes of problems\n\n| code | HTTP status |\n|---|---|\n");
     for code in Code::ALL {
         // Writing to a String cannot fail.

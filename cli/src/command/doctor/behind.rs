@@ -50,6 +50,7 @@ async fn ask(
             request: query.into(),
             agent: None,
             lease: None,
+            chain: None,
             room: None,
         })
         .await

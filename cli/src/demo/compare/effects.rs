@@ -150,6 +150,7 @@ async fn ask(gateway: &Gateway, query: Value) -> Result<Reply, CliError> {
         request,
         agent: None,
         lease: None,
+        chain: None,
         room: None,
     };
     Ok(gateway.query(&call).await?)

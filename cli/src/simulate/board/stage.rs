@@ -378,6 +378,7 @@ fn call<R>(request: R) -> Call<R> {
         request,
         agent: None,
         lease: None,
+        chain: None,
         room: None,
     }
 }

@@ -328,6 +328,7 @@ impl World {
             request,
             agent,
             lease,
+            chain: None,
             room: None,
         };
         let key = self.key();
@@ -345,6 +346,7 @@ impl World {
             request,
             agent: None,
             lease: None,
+            chain: None,
             room: None,
         };
         self.door

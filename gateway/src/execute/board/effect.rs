@@ -210,6 +210,7 @@ fn board(decision: Uuid) -> Actor {
         agent: None,
         lease: None,
         identity: None,
+        chain: None,
         power_level: None,
         may_command: Vec::new(),
     }
@@ -254,12 +255,16 @@ async fn attempt(
         place: &place,
         admission: exec.admission,
         outbox: Vec::new(),
+        woken: Vec::new(),
         answer_subject: None,
         keep_refused: false,
         dry_run: false,
     };
     let ran = Box::pin(command(&mut inner, &effect.0)).await;
-    let rows = std::mem::take(&mut inner.outbox);
+    let (rows, woken) = (
+        std::mem::take(&mut inner.outbox),
+        std::mem::take(&mut inner.woken),
+    );
     let done = match ran {
         Ok(reply) => Ok(reply),
         Err(Stop::Refused(problem)) => Err(*problem),
@@ -280,6 +285,7 @@ async fn attempt(
     sqlx::raw_sql(end).execute(&mut *exec.tx).await?;
     if keep && done.is_ok() {
         exec.outbox.extend(rows);
+        exec.woken.extend(woken);
     }
     Ok(done)
 }

@@ -78,6 +78,8 @@ async fn insert(
            ), noted AS (
                INSERT INTO fleet.task_events (tenant_id, task_id, at, event, by, admission)
                VALUES ($1, $2, $13, 'task.added', $14, $15)
+           ), planned AS (
+               UPDATE fleet.settings SET replan_asked_at = NULL WHERE tenant_id = $1 AND replan_asked_at IS NOT NULL
            )
            SELECT number, role FROM added"#,
         exec.tenant.as_str(),

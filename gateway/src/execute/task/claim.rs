@@ -9,9 +9,9 @@ use fleet_protocol::{Problem, Reply};
 use uuid::Uuid;
 
 use super::super::budget::{self, Claimer, Verdict};
-use super::super::{ActingAgent, Exec, Stop};
+use super::super::{ActingAgent, Exec, Stop, inbox};
 use super::row::{self, Row};
-use super::write;
+use super::{replan, write};
 use crate::db;
 
 /// How many tasks one claim tries while the budget refuses them (budget.md, "Ledger").
@@ -81,17 +81,8 @@ async fn claim_next(exec: &mut Exec<'_>, role: Option<&str>) -> Result<Reply, St
             exec.keep_refused = true;
             Err(problem.into())
         }
-        None => Err(nothing_ready(role)),
+        None => replan::nothing_ready(exec, role).await,
     }
-}
-
-fn nothing_ready(role: Option<&str>) -> Stop {
-    let whose = role
-        .map(|r| format!(" for the role {r}"))
-        .unwrap_or_default();
-    Problem::new(Code::NothingReady, format!("nothing is ready{whose}"))
-        .remedy("see what waits, and for what: !task list")
-        .into()
 }
 
 /// Refuses while the fleet is paused (doctrine 13); else the bounds on workers.
@@ -223,15 +214,7 @@ fn check(exec: &Exec<'_>, row: &Row, role: Option<&str>) -> Result<(), Stop> {
         .into());
     }
     step(Step::Claim, row.status, row.party(exec), row.tries())?;
-    if !row.waits_for.is_empty() {
-        let open: Vec<_> = row.waits_for.iter().map(|n| format!("t{n}")).collect();
-        return Err(Problem::new(
-            Code::Dependency,
-            format!("{} waits for {}", row.short(), open.join(", ")),
-        )
-        .remedy(format!("{} must be completed first", open.join(", ")))
-        .into());
-    }
+    row.done_before()?;
     match role {
         Some(role) if role != row.role.as_str() => Err(Problem::new(
             Code::WrongRole,
@@ -336,6 +319,7 @@ async fn run(
     };
     if let Claimer::Agent(agent) = claimer {
         budget::waits_no_more(exec, agent.id).await?;
+        inbox::begin_anew(exec, agent.id).await?;
     }
     let attempt = write_attempt(exec, row, claimer).await?;
     let granted = budget::take(exec, work, attempt, plan).await?;

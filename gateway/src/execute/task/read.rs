@@ -1,8 +1,11 @@
 //! Reading tasks.
 
+use fleet_policy::task::{Step, step};
 use fleet_protocol::Reply;
 use fleet_protocol::reply::{Changed, TaskEventView, TaskList, TaskView};
+use fleet_protocol::scalar::Name;
 use fleet_protocol::verbs::task as verbs;
+use uuid::Uuid;
 
 use super::super::{Exec, Stop, Subject};
 use super::row;
@@ -46,11 +49,7 @@ pub(crate) async fn list(exec: &mut Exec<'_>, args: &verbs::List) -> Result<Repl
     .await?;
     let total = found.first().map_or(0, |f| f.total.cast_unsigned());
     let ids: Vec<_> = found.iter().map(|f| f.id).collect();
-    let tasks = row::load_all(exec, &ids)
-        .await?
-        .into_iter()
-        .map(row::view)
-        .collect();
+    let tasks = views(exec, &ids).await?;
     Ok(Reply::Tasks(TaskList { tasks, total }))
 }
 
@@ -85,4 +84,37 @@ pub(crate) async fn show(exec: &mut Exec<'_>, args: &verbs::Show) -> Result<Repl
         history,
         ..view
     })))
+}
+
+/// A task as it is offered to an agent.
+pub(in super::super) struct Offered {
+    pub(in super::super) short: String,
+    pub(in super::super) title: String,
+    pub(in super::super) brief: Option<String>,
+    pub(in super::super) role: Name,
+}
+
+/// A task that can be claimed now, apart from the budget.
+///
+/// # Errors
+/// The state does not allow a claim, or what it waits for is not done.
+pub(in super::super) async fn offered(exec: &mut Exec<'_>, id: Uuid) -> Result<Offered, Stop> {
+    let row = row::load(exec, id).await?;
+    step(Step::Claim, row.status, row.party(exec), row.tries())?;
+    row.done_before()?;
+    Ok(Offered {
+        short: row.short(),
+        title: row.title,
+        brief: row.brief,
+        role: row.role,
+    })
+}
+
+/// Tasks by their keys, in the order of the keys.
+pub(in super::super) async fn views(
+    exec: &mut Exec<'_>,
+    ids: &[Uuid],
+) -> Result<Vec<TaskView>, Stop> {
+    let rows = row::load_all(exec, ids).await?;
+    Ok(rows.into_iter().map(row::view).collect())
 }

@@ -130,6 +130,20 @@ impl Row {
         }
     }
 
+    /// Refuses while what it waits for is not done (doctrine 12).
+    pub(super) fn done_before(&self) -> Result<(), Problem> {
+        if self.waits_for.is_empty() {
+            return Ok(());
+        }
+        let open: Vec<_> = self.waits_for.iter().map(|n| format!("t{n}")).collect();
+        let open = open.join(", ");
+        Err(Problem::new(
+            Code::Dependency,
+            format!("{} waits for {open}", self.short()),
+        )
+        .remedy(format!("{open} must be completed first")))
+    }
+
     /// How often it was tried in vain.
     pub(super) fn tries(&self) -> Tries {
         Tries {

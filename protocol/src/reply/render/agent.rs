@@ -18,6 +18,7 @@ pub(super) fn agents(all: &[AgentView], reader: &Reader<'_>) -> Document {
         [
             vec![code(&a.name)],
             cell(&a.role),
+            cell(format!("{} #{}", a.host, a.incarnation)),
             cell(state(a)),
             or_dash(
                 a.task
@@ -25,13 +26,25 @@ pub(super) fn agents(all: &[AgentView], reader: &Reader<'_>) -> Document {
                     .map(|task| holding(task, a.lease_until, reader)),
             ),
             or_dash(a.context_tokens.map(context)),
+            cell(number(a.spent_today)),
+            cell(number(a.unread)),
             or_dash(a.heartbeat_age.map(|age| format!("{} ago", span(age)))),
         ]
     });
     Document::new()
         .paragraph([bold(counted(all.len() as u64, "agent"))])
         .table(
-            ["Agent", "Role", "State", "Task", "Context", "Heartbeat"],
+            [
+                "Agent",
+                "Role",
+                "Host",
+                "State",
+                "Task",
+                "Context",
+                "Spent today",
+                "Inbox",
+                "Heartbeat",
+            ],
             rows,
         )
 }

@@ -4,7 +4,7 @@ use super::words::{
     bar, by_status, cell, counted, or_dash, spoken, state_after, subject, with_notes,
 };
 use crate::document::{Document, Span, bold, code, number, text};
-use crate::reply::{Changed, MissionView, TaskEventView, TaskList, TaskView};
+use crate::reply::{Changed, MissionReport, MissionView, TaskEventView, TaskList, TaskView};
 use crate::time::Reader;
 
 pub(super) fn task(changed: &Changed<TaskView>, reader: &Reader<'_>) -> Document {
@@ -155,4 +155,41 @@ pub(super) fn mission(changed: &Changed<MissionView>) -> Document {
         None => document,
     };
     with_notes(document, &changed.notes)
+}
+
+/// Projected and actual spend of a mission, and of each of its tasks.
+pub(super) fn report(report: &MissionReport) -> Document {
+    let mission = &report.mission;
+    let head = [
+        bold(&mission.id),
+        text(format!(
+            ": {}: {} tokens",
+            mission.title,
+            spend_of(mission.projected_tokens, mission.actual_tokens)
+        )),
+    ];
+    let rows = report.tasks.iter().map(|task| {
+        let beyond = task
+            .projected_tokens
+            .map(|projected| i128::from(task.actual_tokens) - i128::from(projected));
+        [
+            vec![code(&task.id)],
+            cell(&task.title),
+            cell(spoken(task.status.as_str())),
+            or_dash(task.projected_tokens.map(number)),
+            cell(number(task.actual_tokens)),
+            or_dash(beyond.map(|n| format!("{n:+}"))),
+        ]
+    });
+    Document::new().paragraph(head).table(
+        [
+            "Task",
+            "Title",
+            "State",
+            "Projected",
+            "Actual",
+            "Difference",
+        ],
+        rows,
+    )
 }
