@@ -247,7 +247,7 @@ async fn only_the_orchestrator_and_people_give_work_away() {
     desk.claim("a1", Some(&task)).await;
     assert_eq!(
         desk.refused("mia", "agent.delegate", args).await,
-        Code::WrongState
+        Code::Held
     );
 }
 
@@ -399,7 +399,7 @@ async fn tokens_spent_in_a_chain_end_it() {
     take(&desk, "a2", 1).await;
     let more = json!({ "to": "code-1", "text": "I thought" });
     for (input, code) in [(999, None), (1_000, Some(Code::ChainStopped))] {
-        let spent = json!({ "task": task, "input": input });
+        let spent = json!({ "task": task, "input_tokens": input });
         desk.run_under("a2", Some((&task, epoch)), "spend.report", spent)
             .await
             .expect("recorded");

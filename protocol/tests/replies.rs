@@ -45,8 +45,6 @@ fn replies() -> Value {
         running[key] = value;
     }
     let agent = json!({"name": "code-1", "role": "code", "host": "h1", "user": "@agent-code-1-h1:example.org", "incarnation": 2, "state": "working", "task": "t142", "lease_until": "2026-11-27T08:12:00Z", "context_tokens": 160_000, "heartbeat_age": 30});
-    let item = json!({"id": "n12", "from": "h1:code-1", "to": "h2:review-1", "class": "actionable", "text": "Look at <b>t3</b>", "sender": "@agent-code-1-h1:example.org", "sent_at": before, "chain": {"id": "00000000-0000-0000-0000-00000000000c", "hop": 3}, "task": "t3", "deliveries": 0});
-    let reminder = json!({"id": "n11", "from": "matrix:dana", "to": "h2:review-1", "class": "human", "text": "How far is it?", "sender": "@dana:example.org", "sent_at": before, "chain": {"id": "00000000-0000-0000-0000-00000000000d", "hop": 0}, "reply_to": "n10", "deliveries": 2, "reminder": true});
     let window = json!({"scope": "subscription", "key": "claude", "window": "weekly", "unit": "tokens", "limit": 2_000_000, "spent": 500_000, "held": 100_000, "presumed": 0, "planned": 400_000, "allowance": 500_000, "expected": 1_900_000, "worst_beyond": 0, "knowledge": "known", "checked_at": before, "starts_at": before, "resets_at": at, "alert_at": 95, "source": "user_entered"});
     let seat = |title: &str| json!({"title": title, "holder": {"user": "@kim:example.org"}, "weight": 1, "may_veto": true});
     let rule = json!({"quorum": 50, "threshold": "majority", "default": "rejected", "principals": 1, "two_keys": false, "human_above": null});
@@ -75,9 +73,6 @@ fn replies() -> Value {
         {"who_am_i": {"principal": "@new:example.org", "tenant": "acme", "roles": [], "zone": "UTC"}},
         {"status": status},
         {"agents": [agent]}, {"agents": []}, {"agent": {"change": "registered", "now": agent}},
-        {"mission_report": {"mission": mission, "tasks": [running, task]}},
-        {"hushed": {"until": at}}, {"hushed": {}},
-        {"item": {"change": "sent", "now": item}}, {"items": [item, reminder]}, {"items": []},
         {"doctor": {"checks": [{"name": "outbox", "state": "ok", "found": "empty"}, {"name": "floor", "state": "broken", "found": "no enhancer", "remedy": "register one"}]}},
         {"pause": {"paused": true, "by": "@dana:example.org", "reason": "release", "since": before}}, {"pause": {"paused": false, "already": true}},
         {"verbosity": "quiet"},
@@ -108,10 +103,26 @@ fn replies() -> Value {
         {"minutes": {"since": before, "decided": [decided]}}, {"minutes": {"since": before, "decided": []}},
     ]);
     let governance = governance(&window, at, before);
+    let said = inboxes(at, before);
+    if let (Some(all), Some(more)) = (answers.as_array_mut(), said.as_array()) {
+        all.extend(more.iter().cloned());
+    }
+    let report = json!({"mission_report": {"mission": mission, "tasks": [running, task]}});
+    answers.as_array_mut().unwrap().push(report);
     if let (Some(all), Some(more)) = (answers.as_array_mut(), governance.as_array()) {
         all.extend(more.iter().cloned());
     }
     answers
+}
+
+/// What agents say to each other, and rooms in which they do not.
+fn inboxes(at: &str, before: &str) -> Value {
+    let item = json!({"id": "n12", "from": "h1:code-1", "to": "h2:review-1", "class": "actionable", "text": "Look at <b>t3</b>", "sender": "@agent-code-1-h1:example.org", "sent_at": before, "chain": {"id": "00000000-0000-0000-0000-00000000000c", "hop": 3}, "task": "t3", "deliveries": 0});
+    let reminder = json!({"id": "n11", "from": "matrix:dana", "to": "h2:review-1", "class": "human", "text": "How far is it?", "sender": "@dana:example.org", "sent_at": before, "chain": {"id": "00000000-0000-0000-0000-00000000000d", "hop": 0}, "reply_to": "n10", "deliveries": 2, "reminder": true});
+    json!([
+        {"item": {"change": "sent", "now": item}}, {"items": [item, reminder]}, {"items": []},
+        {"hushed": {"until": at}}, {"hushed": {}},
+    ])
 }
 
 /// Answers about budgets beside limits.

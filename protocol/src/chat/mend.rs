@@ -56,7 +56,9 @@ pub(super) fn command(words: &[Word], index: usize, group: Option<&str>) -> Opti
         .filter(|(_, leaf)| *leaf == typed)
         .map(|(g, _)| g)
         .collect();
-    if let (None, [only]) = (group, leaves.as_slice()) {
+    // `!tasks` means the family, although `export tasks` ends in that word.
+    let is_family = typed.strip_suffix('s').is_some_and(language::is_group);
+    if let (None, false, [only]) = (group, is_family, leaves.as_slice()) {
         meant.insert(index, (*only).to_owned());
         return Some(meant);
     }
