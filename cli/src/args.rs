@@ -4,9 +4,9 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand as _};
-
+use fleet_protocol::ids::TaskRef;
 use fleet_protocol::language;
-use fleet_protocol::scalar::{Brief, Name, UserId};
+use fleet_protocol::scalar::{Brief, Count, Name, UserId};
 use url::Url;
 
 use crate::exit::Exit;
@@ -243,6 +243,47 @@ pub struct SimulateBoard {
     pub histories: u32,
 }
 
+/// `fleet agent meter`.
+#[derive(Debug, Clone, Args)]
+pub struct AgentMeter {
+    /// Whose transcripts they are
+    #[arg(long, value_enum)]
+    pub runtime: MeteredRuntime,
+    /// The task that they are about
+    #[arg(long)]
+    pub task: TaskRef,
+    /// The attempt that they are about (default: the current one)
+    #[arg(long, value_name = "N")]
+    pub attempt: Option<Count>,
+    /// The provider account that pays (default: the task's)
+    #[arg(long)]
+    pub provider: Option<Name>,
+    /// Report what is there now and end, instead of following the transcripts
+    #[arg(long)]
+    pub once: bool,
+    /// The transcripts of the task's sessions (JSONL)
+    #[arg(required = true, value_name = "PATH", value_parser = crate::command::meter::file)]
+    pub paths: Vec<PathBuf>,
+}
+
+/// Runtimes whose transcripts are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum MeteredRuntime {
+    /// Claude Code
+    ClaudeCode,
+    /// Codex
+    Codex,
+}
+
+impl From<MeteredRuntime> for fleet_agent::meter::Runtime {
+    fn from(runtime: MeteredRuntime) -> Self {
+        match runtime {
+            MeteredRuntime::ClaudeCode => Self::ClaudeCode,
+            MeteredRuntime::Codex => Self::Codex,
+        }
+    }
+}
+
 /// `fleet board verify`.
 #[derive(Debug, Clone, Args)]
 pub struct BoardVerify {
@@ -360,6 +401,7 @@ pub fn command() -> clap::Command {
     let root = root.mut_subcommand("board", board);
     let root = root.mut_subcommand("provision", document);
     let root = root.mut_subcommand("budget", |budget| budget.mut_subcommand("import", document));
+    let root = root.mut_subcommand("agent", agent);
     // In a shell `doctor` walks every hop; the register's view is one of them.
     root.mut_subcommand("doctor", |_| {
         Doctor::augment_args(clap::Command::new("doctor"))
@@ -385,6 +427,13 @@ fn read_document(path: &str) -> Result<Brief, String> {
     };
     let text = read.map_err(|e| format!("{path} cannot be read: {e}"))?;
     text.try_into().map_err(|e| format!("{path} {e}"))
+}
+
+/// What `agent` can do with files of the agent's own machine.
+fn agent(group: clap::Command) -> clap::Command {
+    let meter = clap::Command::new("meter")
+        .about("Report a task's spend from the transcripts of its runtime, as they grow");
+    group.subcommand(AgentMeter::augment_args(meter))
 }
 
 /// What `board` can do with files, which only a shell has.

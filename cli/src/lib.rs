@@ -1,5 +1,8 @@
 //! The `fleet` command: the fleet's language in a shell, and everything that operates a fleet.
 
+// The commands' futures are deep.
+#![recursion_limit = "256"]
+
 pub mod args;
 mod bench;
 mod command;
@@ -103,6 +106,10 @@ async fn dispatch(context: &Context, matches: &clap::ArgMatches) -> Result<Exit,
     }
     if let Some(exit) = board(context, name, inner).await? {
         return Ok(exit);
+    }
+    if let ("agent", Some(("meter", inner))) = (name, inner.subcommand()) {
+        let args = args::AgentMeter::from_arg_matches(inner)?;
+        return Ok(Box::pin(command::meter::run(context, &args)).await?);
     }
     if !<Operate as clap::Subcommand>::has_subcommand(name) {
         let request = fleet_protocol::language::from_matches(matches)?;

@@ -1,5 +1,8 @@
 //! The `fleet` command.
 
+// The commands' futures are deep.
+#![recursion_limit = "256"]
+
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

@@ -7,6 +7,7 @@ pub(crate) mod config;
 pub(crate) mod docs;
 pub(crate) mod doctor;
 pub(crate) mod gateway;
+pub(crate) mod meter;
 pub(crate) mod say;
 pub(crate) mod up;
 

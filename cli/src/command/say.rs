@@ -82,20 +82,7 @@ async fn write(context: &Context, gateway: &Gateway, command: Command) -> Result
         .idempotency_key
         .clone()
         .unwrap_or_else(|| system::id().to_string());
-    let task = command.task();
-    let call = call(context, command, task)?;
-    let receipt: Receipt = match gateway.command(&call, &key).await {
-        Err(error) if error.is_retryable() => {
-            context.out.progress(&format!(
-                "whether it ran is unknown; repeat it with --idempotency-key {key}"
-            ));
-            return Err(error.into());
-        }
-        answer => answer?,
-    };
-    if let Some(problem) = receipt.problem.clone() {
-        return Err(CliError::Refused(Box::new(problem)));
-    }
+    let receipt = tell(context, gateway, command, &key).await?;
     context.out.answer(&receipt, || {
         receipt.reply.as_ref().map(read).unwrap_or_default()
     })?;
@@ -105,6 +92,30 @@ async fn write(context: &Context, gateway: &Gateway, command: Command) -> Result
             .progress("this key had run before; nothing ran again");
     }
     Ok(Exit::Done)
+}
+
+/// Says a command under a key; its receipt, when it was done.
+pub(crate) async fn tell(
+    context: &Context,
+    gateway: &Gateway,
+    command: Command,
+    key: &str,
+) -> Result<Receipt, CliError> {
+    let task = command.task();
+    let call = call(context, command, task)?;
+    let receipt: Receipt = match gateway.command(&call, key).await {
+        Err(error) if error.is_retryable() => {
+            context.out.progress(&format!(
+                "whether it ran is unknown; repeat it with --idempotency-key {key}"
+            ));
+            return Err(error.into());
+        }
+        answer => answer?,
+    };
+    match receipt.problem.clone() {
+        Some(problem) => Err(CliError::Refused(Box::new(problem))),
+        None => Ok(receipt),
+    }
 }
 
 /// The answer as text, in this machine's time zone.

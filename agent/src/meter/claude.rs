@@ -1,0 +1,91 @@
+//! Claude Code: one line per part of a message, each with the usage of the whole message so far.
+
+use std::collections::BTreeMap;
+
+use fleet_protocol::scalar::Name;
+use serde_json::Value;
+
+use super::{Reader, Usage, count, name};
+
+/// Families whose prices and limits are known by one word, whatever their version is.
+const FAMILIES: [&str; 3] = ["opus", "sonnet", "haiku"];
+/// The model of messages that the runtime wrote itself.
+const SYNTHETIC: &str = "<synthetic>";
+
+/// The messages of a transcript.
+pub(super) struct Messages {
+    fallback: Name,
+    /// By session, model and message: a message that is written again has one usage, its greatest.
+    seen: BTreeMap<(Name, Name, String), Usage>,
+}
+
+impl Messages {
+    pub(super) fn new(fallback: Name) -> Self {
+        Self {
+            fallback,
+            seen: BTreeMap::new(),
+        }
+    }
+}
+
+impl Reader for Messages {
+    fn line(&mut self, line: &Value) -> bool {
+        let Some(kind) = line.get("type").and_then(Value::as_str) else {
+            return false;
+        };
+        if kind != "assistant" {
+            // Questions, summaries, snapshots of files: nothing was spent on them.
+            return true;
+        }
+        let Some(message) = line.get("message") else {
+            return false;
+        };
+        let text = |key| message.get(key).and_then(Value::as_str);
+        if text("model") == Some(SYNTHETIC) {
+            return true;
+        }
+        let usage = message.get("usage").and_then(usage);
+        let (Some(model), Some(id), Some(usage)) = (text("model"), text("id"), usage) else {
+            return false;
+        };
+        let Some(model) = family(model) else {
+            return false;
+        };
+        let session = line.get("sessionId").and_then(Value::as_str);
+        let session = session.and_then(name).unwrap_or(self.fallback.clone());
+        let known = self
+            .seen
+            .entry((session, model, id.to_owned()))
+            .or_default();
+        *known = known.most(usage);
+        true
+    }
+
+    fn totals(self: Box<Self>) -> BTreeMap<(Name, Name), Usage> {
+        let mut totals: BTreeMap<(Name, Name), Usage> = BTreeMap::new();
+        for ((session, model, _), usage) in self.seen {
+            totals.entry((session, model)).or_default().add(usage);
+        }
+        totals
+    }
+}
+
+/// Input and output must be there; a cache that is not mentioned was not used.
+fn usage(of: &Value) -> Option<Usage> {
+    let cached = |key| match of.get(key) {
+        None | Some(Value::Null) => Some(0),
+        Some(_) => count(of, key),
+    };
+    Some(Usage {
+        input: count(of, "input_tokens")?,
+        output: count(of, "output_tokens")?,
+        cache_write: cached("cache_creation_input_tokens")?,
+        cache_read: cached("cache_read_input_tokens")?,
+    })
+}
+
+/// `claude-opus-4-5-20251101` is `opus`; a model of no known family keeps its name.
+fn family(model: &str) -> Option<Name> {
+    let family = FAMILIES.into_iter().find(|family| model.contains(family));
+    name(family.unwrap_or(model))
+}
