@@ -287,6 +287,8 @@ fn a_reaction_may_be_a_ballot_whatever_its_skin_or_presentation() {
         let target = "$card".into();
         assert_eq!(envelope(&reaction(key)).body, Body::Ask { target }, "{key}");
     }
+    let target = "$card".into();
+    assert_eq!(envelope(&reaction("👀")).body, Body::Acknowledge { target });
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use fleet_protocol::envelope::{BallotInput, Body, Envelope, Receipt};
 use fleet_protocol::event::{ReceiptContent, VERSION};
 use fleet_protocol::outbox::{Attention, Message, Post, Relation, Target};
-use fleet_protocol::{Document, Reader};
+use fleet_protocol::{Document, Reader, Reply};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -30,7 +30,10 @@ pub(crate) fn to(
         ),
         // What a redaction does is acknowledged beside what it redacted.
         Body::Redaction { .. } if ended.reply.is_some() => return None,
+        // Who takes care of an alert is said in its thread, with the name.
+        Body::Acknowledge { .. } if is_news(receipt) => return None,
         Body::Ask { .. }
+        | Body::Acknowledge { .. }
         | Body::Ballot {
             via: BallotInput::Reaction,
             ..
@@ -60,6 +63,11 @@ pub(crate) fn to(
     })
 }
 
+/// Whether an alert was nobody's before.
+fn is_news(receipt: &Receipt) -> bool {
+    matches!(&receipt.reply, Some(Reply::Alert(alert)) if !alert.already)
+}
+
 /// The event that an answer relates to, as people see it: clients show no edit, redaction or reaction as
 /// a message of its own, only what it points at.
 fn shown(envelope: &Envelope) -> &str {
@@ -67,6 +75,7 @@ fn shown(envelope: &Envelope) -> &str {
         Body::Edit { target }
         | Body::Redaction { target }
         | Body::Ask { target }
+        | Body::Acknowledge { target }
         | Body::Ballot {
             target,
             via: BallotInput::Reaction,

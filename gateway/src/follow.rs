@@ -8,7 +8,7 @@ use fleet_protocol::{Document, Problem};
 use serde_json::json;
 
 use crate::db::{self, Tx};
-use crate::execute::board;
+use crate::execute::{alert, board};
 use crate::journal::{self, Entry, Prior, REDACTED, Seen};
 use crate::run::{self, Core, Ended, Job};
 use crate::{answer, submit};
@@ -19,6 +19,7 @@ pub(crate) fn verb(body: &Body) -> Option<&'static str> {
         Body::Line { request, .. } | Body::Event { request, .. } => Some(request.name()),
         Body::Ballot { .. } => Some("board.vote"),
         Body::Ask { .. } => Some("board.propose"),
+        Body::Acknowledge { .. } => Some("alert.ack"),
         _ => None,
     }
 }
@@ -105,6 +106,18 @@ pub(crate) async fn body(
             }
             run::settle(tx, job, core.ids.as_ref(), async |exec| {
                 board::ask(exec, incident).await.map(Some)
+            })
+            .await
+        }
+        Body::Acknowledge { target } => {
+            let Some(incident) = alert::of_message(tx, job.tenant, target).await? else {
+                return Ok(Ended::skipped());
+            };
+            if let Err(problem) = allowed("alert.ack", true, true) {
+                return Ok(Ended::refused(problem, job.admission));
+            }
+            run::settle(tx, job, core.ids.as_ref(), async |exec| {
+                alert::acknowledge(exec, incident).await.map(Some)
             })
             .await
         }

@@ -15,6 +15,13 @@ use crate::{Ids, db, outbox};
 /// The rule of an incident: a room did not take a message.
 pub(crate) const DEAD: &str = "outbox.dead";
 
+/// The rule of an incident: two meters that cannot both be true.
+pub(crate) const DIFFERENCE: &str = "budget.difference";
+/// The rule of an incident: a model without a price where money counts.
+pub(crate) const UNPRICED: &str = "budget.unpriced";
+/// The rule of an incident: totals that are not the sums of the ledger's rows.
+pub(crate) const MISMATCH: &str = "budget.audit";
+
 /// What is raised.
 pub(crate) struct Raised<'a> {
     /// Which rule: a name.
@@ -25,7 +32,7 @@ pub(crate) struct Raised<'a> {
     pub(crate) detail: &'a str,
 }
 
-/// Opens an incident and tells the operators in the room `ops`. One that is open already keeps its
+/// Opens an incident and tells the operators. One that is open already keeps its
 /// message, which is edited when the detail is another; then the answer is `None`.
 pub(crate) async fn open(
     tx: &mut PgConnection,
@@ -63,6 +70,7 @@ pub(crate) async fn open(
         Vec::new()
     };
     let said = Said {
+        rule: raised.rule,
         incident: stored.id,
         message: stored.message,
         is_new,
@@ -100,6 +108,7 @@ pub(crate) async fn resolve(
         detail: &resolved.detail,
     };
     let said = Said {
+        rule,
         incident: resolved.id,
         message: resolved.message,
         is_new: false,
@@ -181,8 +190,18 @@ pub(crate) async fn of_the_bot(
         .collect()
 }
 
+/// Where an incident is told: what concerns budgets where they are spoken of, all else to who operates.
+fn room(rule: &str) -> Room {
+    Room::Key(if rule.starts_with("budget.") {
+        "budget"
+    } else {
+        "ops"
+    })
+}
+
 /// A message about an incident, or what replaces it.
-struct Said {
+struct Said<'a> {
+    rule: &'a str,
     incident: Uuid,
     /// The row of the incident's message.
     message: Option<Uuid>,
@@ -195,7 +214,7 @@ async fn tell(
     tenant: &Name,
     ids: &dyn Ids,
     now: Timestamp,
-    said: Said,
+    said: Said<'_>,
 ) -> Result<(), sqlx::Error> {
     let Some(message) = said.message else {
         return Ok(());
@@ -208,7 +227,7 @@ async fn tell(
     };
     let row = NewRow {
         id,
-        room: Room::Key("ops"),
+        room: room(said.rule),
         post,
         relation,
         subject: Some((Subject::Incident, said.incident)),

@@ -1,5 +1,5 @@
-//! Work that time causes: leases that run out, votes that end, queued work that fits now,
-//! items that nobody acknowledges. Rows in the register, so that any
+//! Work that time causes: leases that run out, votes that end, queued work that fits now, items that nobody
+//! acknowledges, a budget's day. Rows in the register, so that any
 //! gateway may do them, each once, in its own transaction.
 
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use fleet_protocol::scalar::Name;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::execute::{Actor, Exec, Place, Stop, board, inbox, task};
+use crate::execute::{Actor, Exec, Place, Stop, board, budget, inbox, task};
 use crate::hub::Hub;
 use crate::run::{self, Core, Ended, Job};
 use crate::{Clock, Ids, Secret, ServeError, db, journal, outbox};
@@ -27,6 +27,8 @@ enum Due {
     Proposal,
     Queue,
     Item,
+    Stale,
+    BudgetDay,
 }
 
 /// Sweeps until cancelled. A fault is logged and tried again with the next look.
@@ -104,6 +106,20 @@ pub(crate) async fn once(core: &Core) -> Result<(), sqlx::Error> {
     )
     .fetch_all(&core.pool)
     .await?;
+    let stale = sqlx::query!(
+        r#"SELECT tenant AS "tenant!", id AS "id!" FROM fleet.stale_series($1, $2) AS due (tenant, id)"#,
+        now,
+        MOST
+    )
+    .fetch_all(&core.pool)
+    .await?;
+    let days = sqlx::query_scalar!(
+        r#"SELECT tenant AS "tenant!" FROM fleet.due_budget_days($1, $2) AS due (tenant)"#,
+        now,
+        MOST
+    )
+    .fetch_all(&core.pool)
+    .await?;
     let due = leases
         .into_iter()
         .map(|r| (r.tenant, r.id, Due::Lease))
@@ -113,8 +129,10 @@ pub(crate) async fn once(core: &Core) -> Result<(), sqlx::Error> {
                 .map(|r| (r.tenant, r.id, Due::Proposal)),
         )
         .chain(items.into_iter().map(|r| (r.tenant, r.id, Due::Item)))
-        // A queue is one of its tenant's: nothing else names it.
-        .chain(queues.into_iter().map(|t| (t, Uuid::nil(), Due::Queue)));
+        .chain(stale.into_iter().map(|r| (r.tenant, r.id, Due::Stale)))
+        // A queue and a day are their tenant's: nothing else names them.
+        .chain(queues.into_iter().map(|t| (t, Uuid::nil(), Due::Queue)))
+        .chain(days.into_iter().map(|t| (t, Uuid::nil(), Due::BudgetDay)));
     for (tenant, id, what) in due {
         let tenant: Name = tenant
             .parse()
@@ -192,6 +210,8 @@ async fn due(exec: &mut Exec<'_>, id: Uuid, what: Due) -> Result<Option<Reply>, 
         Due::Proposal => board::due(exec, id).await?,
         Due::Queue => task::look(exec).await?,
         Due::Item => inbox::unanswered(exec, id).await?,
+        Due::Stale => budget::day::stale(exec, id).await?,
+        Due::BudgetDay => budget::day::day(exec).await?,
     }
     Ok(None)
 }

@@ -13,6 +13,7 @@ pub mod pacing;
 pub mod queue;
 pub mod recurrence;
 pub mod route;
+pub mod source;
 pub mod watch;
 mod window;
 

@@ -114,6 +114,11 @@ pub enum Body {
         /// The event it is on.
         target: String,
     },
+    /// A reaction that says that its sender takes care if, and only if, it is on an open incident.
+    Acknowledge {
+        /// The event it is on.
+        target: String,
+    },
     /// A redaction of another event.
     Redaction {
         /// The redacted event.

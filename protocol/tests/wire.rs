@@ -67,6 +67,9 @@ fn bodies() -> Vec<Body> {
         Body::Ask {
             target: "$alert".into(),
         },
+        Body::Acknowledge {
+            target: "$alert".into(),
+        },
         Body::Redaction {
             target: "$e".into(),
         },

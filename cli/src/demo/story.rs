@@ -215,6 +215,7 @@ fn spent(task: fleet_protocol::TaskRef, tokens: &str) -> Result<spend::Report, C
         compute_seconds: None,
         model: None,
         provider: None,
+        meter: None,
         session: None,
         attempt: None,
         spent_at: None,

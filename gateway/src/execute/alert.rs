@@ -3,13 +3,14 @@
 use fleet_protocol::outbox::{Attention, Message};
 use fleet_protocol::problem::Code;
 use fleet_protocol::reply::{AlertView, Changed};
+use fleet_protocol::scalar::Name;
 use fleet_protocol::verbs::alert as verbs;
 use fleet_protocol::{Document, Problem, Reply};
 use uuid::Uuid;
 
 use super::budget::alert::in_thread;
 use super::{Exec, Room, Stop, Subject, notice};
-use crate::db::{instant, time};
+use crate::db::{Tx, instant, time};
 
 /// Alerts that are listed, the newest.
 const LISTED: i64 = 50;
@@ -19,6 +20,23 @@ struct Incident {
     view: AlertView,
     message: Option<Uuid>,
     room: Option<Uuid>,
+}
+
+/// The open alert whose message an event is.
+pub(crate) async fn of_message(
+    tx: &mut Tx,
+    tenant: &Name,
+    event: &str,
+) -> Result<Option<Uuid>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "SELECT i.id FROM fleet.outbox o
+         JOIN fleet.incidents i ON i.tenant_id = o.tenant_id AND i.message = o.id AND i.resolved_at IS NULL
+         WHERE o.tenant_id = $1 AND o.event_id = $2",
+        tenant.as_str(),
+        event
+    )
+    .fetch_optional(&mut **tx)
+    .await
 }
 
 /// Lists open alerts.

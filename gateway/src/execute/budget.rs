@@ -8,6 +8,7 @@ mod admission;
 pub(in crate::execute) mod alert;
 mod audit;
 mod backfill;
+pub(crate) mod day;
 mod decision;
 pub(in crate::execute) mod gauge;
 pub(crate) mod grant;

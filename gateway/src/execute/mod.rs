@@ -14,7 +14,7 @@ use crate::Ids;
 mod agent;
 pub(crate) mod alert;
 pub(crate) mod board;
-mod budget;
+pub(crate) mod budget;
 mod export;
 mod files;
 mod fleet;

@@ -70,7 +70,9 @@ pub(crate) async fn report(exec: &mut Exec<'_>, args: &verbs::Report) -> Result<
     };
     let fact = Fact {
         task,
+        number: spender.number,
         attempt: spender.attempt,
+        meter: args.meter.unwrap_or(verbs::Meter::Agent),
         session: args.session.as_ref().map_or("", Name::as_str),
         model: args.model.as_ref().map_or("", Name::as_str),
         of: &spender.of,
@@ -298,7 +300,9 @@ async fn of_attempt(exec: &mut Exec<'_>, task: Uuid, attempt: i32) -> Result<Spe
 fn estimate<'a>(exec: &Exec<'_>, task: Uuid, spender: &'a Spender, tokens: u64) -> Fact<'a> {
     Fact {
         task,
+        number: spender.number,
         attempt: spender.attempt,
+        meter: verbs::Meter::Agent,
         session: "",
         model: "",
         of: &spender.of,

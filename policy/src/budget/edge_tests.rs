@@ -373,6 +373,9 @@ fn alerts_hold_when_their_rule_says_so() {
         spent: 810,
         in_flight: 0,
         waiting: (0, 0),
+        spread: 0,
+        is_advisory: false,
+        read: None,
         short: (0, 3_600_000),
         pace: Pace::default(),
         is_paced: false,
@@ -417,4 +420,42 @@ fn alerts_hold_when_their_rule_says_so() {
         ),
         []
     );
+}
+
+#[test]
+fn an_advisory_limit_is_forecast_and_a_meter_that_nobody_reads_is_told() {
+    let w = Watched {
+        window: Window {
+            starts_at: at(0),
+            resets_at: Some(at(86_400_000)),
+        },
+        limit: 1_000,
+        spent: 400,
+        in_flight: 300,
+        waiting: (0, 0),
+        spread: 200,
+        is_advisory: true,
+        read: None,
+        short: (0, 3_600_000),
+        pace: Pace::default(),
+        is_paced: true,
+        alert_at: 95,
+    };
+    let alarms = |w| alarms(w, at(50_000_000));
+    // 400 + 300 + 200 x 1.523
+    assert_eq!(alarms(w), [Alarm::WillCross(1_004)]);
+    assert_eq!(alarms(Watched { spread: 190, ..w }), []);
+    let metered = Watched {
+        is_advisory: false,
+        ..w
+    };
+    assert_eq!(alarms(metered), [], "the cap holds");
+    let read = |at_ms, most| Watched {
+        spread: 0,
+        read: Some((at(at_ms), most)),
+        ..w
+    };
+    assert_eq!(alarms(read(40_000_000, 10_000_000)), []);
+    let stale = alarms(read(39_999_999, 10_000_000));
+    assert_eq!(stale, [Alarm::Stale(at(39_999_999))]);
 }

@@ -19,6 +19,12 @@ pub struct Watched {
     pub in_flight: u64,
     /// Sum of the medians of the tasks that wait for the series, and their number.
     pub waiting: (u64, u64),
+    /// `sqrt(sum((p80 - p50)^2))` over running tasks: how far they may lie from their medians together.
+    pub spread: u64,
+    /// Whether work runs that no meter bounds: then the limit is advisory.
+    pub is_advisory: bool,
+    /// Of a provider's meter: when it was last read, and after how many milliseconds that is too long ago.
+    pub read: Option<(Timestamp, i64)>,
     /// Spent in the short window, and its length in milliseconds.
     pub short: (u64, i64),
     /// Data of the pacing rule.
@@ -36,8 +42,12 @@ pub enum Alarm {
     Reached(u8),
     /// About so many of the tasks that wait will not run before the reset.
     WillNotRun(u64),
+    /// Nine times in ten the window ends at this or below, which is above its advisory limit.
+    WillCross(u64),
     /// At the present rate the limit is reached at that instant, before the reset.
     BurnRate(Timestamp),
+    /// Its meter was last read then, which is too long ago.
+    Stale(Timestamp),
 }
 
 /// 24 hours: burn rates are for longer series only.
@@ -45,9 +55,13 @@ const DAY_MS: i64 = 86_400_000;
 /// The short window of a burn rate is at least an hour.
 const HOUR_MS: i64 = 3_600_000;
 
-/// Every rule that holds now: the highest percent reached, forecast, burn rate.
+/// `z(0.9) / z(0.8)` of the normal distribution, in thousandths.
+const P90_OVER_P80: u64 = 1_523;
+
+/// Every rule that holds now: the highest percent reached, forecast, burn rate, a stale source.
 pub fn alarms(w: Watched, now: Timestamp) -> Vec<Alarm> {
-    [percent(w, now), forecast(w), burn_rate(w, now)]
+    let forecast = forecast(w).or_else(|| advisory(w));
+    [percent(w, now), forecast, burn_rate(w, now), stale(w, now)]
         .into_iter()
         .flatten()
         .collect()
@@ -82,6 +96,25 @@ fn forecast(w: Watched) -> Option<Alarm> {
     let mean = medians.checked_div(tasks)?.max(1);
     let late = excess.div_ceil(mean).min(tasks);
     (late > 0).then_some(Alarm::WillNotRun(late))
+}
+
+/// `p90 = spent + in flight + waiting + spread * z(0.9) / z(0.8) > limit`, where no meter bounds what runs.
+fn advisory(w: Watched) -> Option<Alarm> {
+    if !w.is_advisory || w.spent >= w.limit {
+        return None;
+    }
+    let p90 = w
+        .spent
+        .saturating_add(w.in_flight)
+        .saturating_add(w.waiting.0)
+        .saturating_add(scaled(w.spread, P90_OVER_P80, 1_000));
+    (p90 > w.limit).then_some(Alarm::WillCross(p90))
+}
+
+/// `now - last read > the longest a reading is relied on`.
+fn stale(w: Watched, now: Timestamp) -> Option<Alarm> {
+    let (at, most) = w.read?;
+    (now.as_millis().saturating_sub(at.as_millis()) > most).then_some(Alarm::Stale(at))
 }
 
 /// `left * short length / short spend` from now, when that is before the reset; only for series of

@@ -1,10 +1,22 @@
 //! Spend: facts about what work has cost, always recorded (budget.md, "Ledger").
 
-use super::args;
+use super::{args, words};
 use crate::ids::TaskRef;
 use crate::scalar::{Count, Name, Note};
 use crate::time::Moment;
 
+words! {
+    /// What counted a spend, the most trusted first. Of several that tell of one attempt the first one counts;
+    /// the others are compared with it (budget.md, "Ledger")
+    Meter {
+        /// The usage that the runtime wrote into its transcript
+        Transcript = "transcript",
+        /// A hook of the runtime
+        Hook = "hook",
+        /// The agent's own word
+        Agent = "agent",
+    }
+}
 args! {
     /// Report what a task has cost so far: cumulative totals, not increments
     Report {
@@ -55,6 +67,10 @@ args! {
         #[arg(long)]
         #[serde(default, skip_serializing_if = "Option::is_none")]
         session: Option<Name>,
+        /// What counted it (default: agent)
+        #[arg(long)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        meter: Option<Meter>,
         /// The attempt the spend belongs to (default: the current one)
         #[arg(long, value_name = "N")]
         #[serde(default, skip_serializing_if = "Option::is_none")]

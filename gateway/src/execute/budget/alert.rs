@@ -7,28 +7,33 @@ use fleet_policy::alert::{Action, act};
 use fleet_policy::budget::pacing::Pace;
 use fleet_policy::budget::watch::{Alarm, Watched, alarms, has_reached};
 use fleet_protocol::Document;
-use fleet_protocol::document::{bold, code, number, text};
 use fleet_protocol::outbox::{Attention, Message, Post, Relation, Target};
 use uuid::Uuid;
 
 use super::gauge::{self, Gauged, Which};
-use super::status;
 use crate::db::time;
 use crate::execute::{Exec, Room, Stop, Subject, notice};
 use crate::incident;
 
-/// One tap opens the proposal.
-const ASK: &str = " To ask the board for half as much again, tap 🗳.";
+mod said;
+
+use said::{detail, said, share};
+
+/// A tap asks the board for more.
+const ASK: &str = "🗳";
+/// A tap says that somebody takes care.
+const TAKE: &str = "👀";
 const ROOM: Room = Room::Key("budget");
 
 /// The rules under which incidents stand.
-const RULES: [Rule; 3] = [Rule::Threshold, Rule::Forecast, Rule::BurnRate];
+const RULES: [Rule; 4] = [Rule::Threshold, Rule::Forecast, Rule::BurnRate, Rule::Stale];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rule {
     Threshold,
     Forecast,
     BurnRate,
+    Stale,
 }
 
 impl Rule {
@@ -37,6 +42,7 @@ impl Rule {
             Self::Threshold => "budget.threshold",
             Self::Forecast => "budget.forecast",
             Self::BurnRate => "budget.burn-rate",
+            Self::Stale => "budget.stale",
         }
     }
 
@@ -45,9 +51,9 @@ impl Rule {
         match (self, alarm) {
             (Self::Threshold, Alarm::Reached(percent)) => Some(u64::from(*percent)),
             // Told once; how many they are now is in `budget status`.
-            (Self::Forecast, Alarm::WillNotRun(_)) | (Self::BurnRate, Alarm::BurnRate(_)) => {
-                Some(1)
-            }
+            (Self::Forecast, Alarm::WillNotRun(_) | Alarm::WillCross(_))
+            | (Self::BurnRate, Alarm::BurnRate(_))
+            | (Self::Stale, Alarm::Stale(_)) => Some(1),
             _ => None,
         }
     }
@@ -66,6 +72,7 @@ struct Open {
 struct Known {
     open: BTreeMap<&'static str, Open>,
     waiting: (u64, u64),
+    spread: u64,
 }
 
 /// Looks at series after something changed there, and tells what must be told.
@@ -86,7 +93,9 @@ async fn known(exec: &mut Exec<'_>, series: &[Uuid]) -> Result<BTreeMap<Uuid, Kn
     let rows = sqlx::query!(
         r#"SELECT s.id AS "series!", a.rule AS "rule?", a.level AS "level?", a.incident AS "incident?", i.message AS "message?",
                (SELECT coalesce(sum(q.p50), 0)::bigint FROM fleet.budget_queue q WHERE q.tenant_id = $1 AND q.series_id = s.id) AS "p50!",
-               (SELECT count(*) FROM fleet.budget_queue q WHERE q.tenant_id = $1 AND q.series_id = s.id) AS "waiting!"
+               (SELECT count(*) FROM fleet.budget_queue q WHERE q.tenant_id = $1 AND q.series_id = s.id) AS "waiting!",
+               (SELECT coalesce(sqrt(sum(greatest(h.p80 - h.p50, 0)::numeric ^ 2)), 0)::bigint FROM fleet.holds h
+                WHERE h.tenant_id = $1 AND h.series_id = s.id AND h.ended_at IS NULL) AS "spread!"
            FROM unnest($2::uuid[]) AS s (id)
            LEFT JOIN fleet.budget_alerts a ON a.tenant_id = $1 AND a.series_id = s.id
            LEFT JOIN fleet.incidents i ON i.tenant_id = $1 AND i.id = a.incident"#,
@@ -98,6 +107,7 @@ async fn known(exec: &mut Exec<'_>, series: &[Uuid]) -> Result<BTreeMap<Uuid, Kn
     let mut known: BTreeMap<Uuid, Known> = BTreeMap::new();
     for r in rows {
         let of = known.entry(r.series).or_default();
+        of.spread = r.spread.unsigned_abs();
         of.waiting = (r.p50.unsigned_abs(), r.waiting.unsigned_abs());
         let (Some(rule), Some(level), Some(incident)) = (r.rule, r.level, r.incident) else {
             continue;
@@ -134,6 +144,12 @@ async fn one(exec: &mut Exec<'_>, gauged: &Gauged, known: &Known) -> Result<(), 
         spent: gauged.spent(),
         in_flight: gauged.in_flight,
         waiting: known.waiting,
+        spread: known.spread,
+        is_advisory: gauged.running > 0 && gauged.worst.is_none(),
+        read: gauged.series.is_reading.then(|| {
+            let most = gauged.series.stale_seconds.saturating_mul(1_000);
+            (gauged.series.checked_at, most)
+        }),
         short: (gauged.recent, length / 24),
         pace: Pace {
             burst_bp: gauged.series.burst_bp,
@@ -153,7 +169,7 @@ async fn one(exec: &mut Exec<'_>, gauged: &Gauged, known: &Known) -> Result<(), 
                 let limit_rose = now.is_none_or(|n| n < open.told);
                 limit_rose && !has_reached(watched.spent, watched.limit, percent)
             }
-            (Rule::Forecast, _) => known.waiting.1 == 0,
+            (Rule::Forecast, _) => known.waiting.1 == 0 && alarm.is_none(),
             (_, _) => alarm.is_none(),
         };
         match act(now, open.map(|o| o.told), is_over) {
@@ -190,10 +206,12 @@ async fn raise(
     let about = Some((Subject::Incident, incident));
     let message = exec.say(ROOM, said, None, about);
     let on = Some(Relation::Annotates(Target::Row(message)));
-    let tap = Post::Reaction {
-        key: "🗳".to_owned(),
-    };
-    exec.post(ROOM, tap, on, about);
+    for key in taps(rule) {
+        let tap = Post::Reaction {
+            key: (*key).to_owned(),
+        };
+        exec.post(ROOM, tap, on.clone(), about);
+    }
     sqlx::query!(
         "INSERT INTO fleet.incidents (tenant_id, id, rule, subject, detail, opened_at, message) VALUES ($1, $2, $3, $4, $5, $6, $7)",
         exec.tenant.as_str(),
@@ -217,6 +235,14 @@ async fn raise(
     .execute(&mut *exec.tx)
     .await?;
     Ok(())
+}
+
+/// What may be tapped on an alert. The board can raise a limit, and read no meter.
+const fn taps(rule: Rule) -> &'static [&'static str] {
+    match rule {
+        Rule::Stale => &[TAKE],
+        Rule::Threshold | Rule::Forecast | Rule::BurnRate => &[TAKE, ASK],
+    }
 }
 
 async fn worsen(
@@ -293,85 +319,4 @@ pub(in crate::execute) fn in_thread(row: Uuid) -> Relation {
         to: Target::Row(row),
         thread_root: Some(Target::Row(row)),
     }
-}
-
-/// `96,000 of 100,000 tokens spent (96 %)`.
-fn share(gauged: &Gauged) -> String {
-    let spent = gauged.spent();
-    let percent = u128::from(spent) * 100 / u128::from(gauged.limit.max(1));
-    format!(
-        "{} of {} {} spent ({percent} %)",
-        number(spent),
-        number(gauged.limit),
-        gauged.series.unit.noun()
-    )
-}
-
-/// What the incident keeps: nothing that another moment or reader would put in other words.
-fn detail(exec: &Exec<'_>, gauged: &Gauged, alarm: Option<&Alarm>) -> String {
-    let consequence = match alarm {
-        Some(Alarm::Reached(100)) => {
-            "; no new work is admitted before the reset or a higher limit".to_owned()
-        }
-        Some(Alarm::WillNotRun(tasks)) => {
-            format!("; about {tasks} waiting tasks will not run before the reset")
-        }
-        Some(Alarm::BurnRate(at)) => format!(
-            "; at this rate the limit is reached at {}",
-            at.in_zone(exec.zone)
-        ),
-        Some(Alarm::Reached(_)) | None => String::new(),
-    };
-    format!("{}{consequence}", share(gauged))
-}
-
-async fn said(
-    exec: &mut Exec<'_>,
-    gauged: &Gauged,
-    rule: Rule,
-    severity: u64,
-    detail: &str,
-) -> Result<Message, Stop> {
-    let mark = match (rule, severity) {
-        (_, 0) => "✅ ",
-        (Rule::Threshold, 100..) => "⛔ ",
-        _ => "⚠ ",
-    };
-    let reset = gauged.window().resets_at.map_or_else(
-        || "no reset is known".to_owned(),
-        |at| format!("resets {}", exec.reader().moment(at)),
-    );
-    let title = gauged.series.title();
-    let document = Document::new().paragraph([
-        text(mark),
-        bold(&title),
-        text(format!(": {detail}; {reset}")),
-    ]);
-    let ask = if rule == Rule::Threshold { ASK } else { "" };
-    let document = match severity {
-        0 => document.paragraph([text("It is over.")]),
-        100.. => document.paragraph([
-            text("To raise the limit for a time: "),
-            code(format!(
-                "!budget lift {} --amount N --until +3h",
-                gauged.series.options()
-            )),
-            text(ask),
-        ]),
-        _ => document.paragraph([
-            text("To see all limits: "),
-            code("!budget status"),
-            text("; to say that you take care of it, reply "),
-            code("!alert ack"),
-            text(format!(".{ask}")),
-        ]),
-    };
-    let window = status::view_of_gauged(exec, gauged).await?;
-    let twin = serde_json::json!({ "alert": { "rule": rule.as_str(), "severity": severity, "window": window } });
-    Ok(Message {
-        attention: Attention::Loud,
-        document,
-        mentions: Vec::new(),
-        twin,
-    })
 }

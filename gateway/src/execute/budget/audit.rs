@@ -10,8 +10,8 @@ use crate::execute::{Exec, Stop};
 /// Differences that are told.
 const TOLD: i64 = 50;
 
-/// Recomputes and compares.
-pub(crate) async fn audit(exec: &mut Exec<'_>, _: &verbs::Audit) -> Result<Reply, Stop> {
+/// Every total that is not the sum of its rows, in words.
+pub(super) async fn differences(exec: &mut Exec<'_>) -> Result<Vec<String>, Stop> {
     let differences = sqlx::query!(
         r#"SELECT what AS "what!", stored AS "stored!", derived AS "derived!" FROM (
                SELECT s.scope_key || ' ' || s.name || ', held' AS what, s.held AS stored,
@@ -46,6 +46,20 @@ pub(crate) async fn audit(exec: &mut Exec<'_>, _: &verbs::Audit) -> Result<Reply
     )
     .fetch_all(&mut *exec.tx)
     .await?;
+    let in_words = differences.into_iter().map(|d| {
+        format!(
+            "{}: {} is kept, {} is the sum of the rows",
+            d.what,
+            number(d.stored.unsigned_abs()),
+            number(d.derived.unsigned_abs())
+        )
+    });
+    Ok(in_words.collect())
+}
+
+/// Recomputes and compares.
+pub(crate) async fn audit(exec: &mut Exec<'_>, _: &verbs::Audit) -> Result<Reply, Stop> {
+    let differences = differences(exec).await?;
     let counts = sqlx::query!(
         r#"SELECT (SELECT count(*) FROM fleet.budget_series WHERE tenant_id = $1) AS "series!",
                (SELECT count(*) FROM fleet.budget_windows WHERE tenant_id = $1) AS "windows!",
@@ -55,19 +69,11 @@ pub(crate) async fn audit(exec: &mut Exec<'_>, _: &verbs::Audit) -> Result<Reply
     )
     .fetch_one(&mut *exec.tx)
     .await?;
-    let differences = differences.into_iter().map(|d| {
-        format!(
-            "{}: {} is kept, {} is the sum of the rows",
-            d.what,
-            number(d.stored.unsigned_abs()),
-            number(d.derived.unsigned_abs())
-        )
-    });
     Ok(Reply::Audited(AuditView {
         series: counts.series.unsigned_abs(),
         windows: counts.windows.unsigned_abs(),
         holds: counts.holds.unsigned_abs(),
         rows: counts.rows.unsigned_abs(),
-        differences: differences.collect(),
+        differences,
     }))
 }

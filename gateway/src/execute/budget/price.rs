@@ -11,6 +11,7 @@ use fleet_protocol::verbs::price as verbs;
 use super::series::unreadable;
 use crate::db::{instant, time};
 use crate::execute::{Exec, Stop, member};
+use crate::incident::{self, Raised, UNPRICED};
 
 /// Prices as published by the providers; data, so that a change of price is a change of data.
 const SHIPPED: &str = include_str!("prices.json");
@@ -31,6 +32,28 @@ pub(in crate::execute) async fn of(
         cache_write: p.cache_write,
         cache_read: p.cache_read,
     }))
+}
+
+/// Tells that a limit needs the price of a model that nobody knows.
+pub(in crate::execute) async fn missing(
+    exec: &mut Exec<'_>,
+    model: Option<&str>,
+) -> Result<(), Stop> {
+    // A report that names no model is charged from its grant.
+    let Some(model) = model else {
+        return Ok(());
+    };
+    let detail = format!(
+        "No price is known for {model}, so no limit in money lets it start, and what it spends is charged from the grant. \
+         Set it with: !price set {model} --input N --output N --source WHERE"
+    );
+    let raised = Raised {
+        rule: UNPRICED,
+        subject: model,
+        detail: &detail,
+    };
+    incident::open(exec.tx, exec.tenant, exec.ids, exec.now, &raised).await?;
+    Ok(())
 }
 
 async fn all(exec: &mut Exec<'_>) -> Result<BTreeMap<Name, PriceView>, Stop> {
@@ -87,6 +110,8 @@ pub(crate) async fn set(exec: &mut Exec<'_>, args: &verbs::Set) -> Result<Reply,
     .await?;
     let detail = serde_json::json!({ "input": args.input, "output": args.output });
     member::audit(exec, "price.set", args.model.as_str(), detail).await?;
+    let model = (UNPRICED, args.model.as_str());
+    incident::resolve(exec.tx, exec.tenant, exec.ids, exec.now, model).await?;
     let now = all(exec)
         .await?
         .remove(&args.model)

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::admission::{Refused, Waits, Work};
 use super::series::unreadable;
-use super::{decision, words};
+use super::{decision, price, words};
 use crate::db::{instant, time};
 use crate::execute::task::known;
 use crate::execute::{ActingAgent, Exec, Stop};
@@ -108,6 +108,11 @@ pub(crate) async fn refused(
     refused: &Refused,
 ) -> Result<(), Stop> {
     leave(exec, work.id).await?;
+    if refused.reason == Reason::Unpriced {
+        let ceiling = work.agent.as_ref().and_then(|a| a.model.as_ref());
+        let model = work.model.as_ref().or(ceiling).map(Name::as_str);
+        price::missing(exec, model).await?;
+    }
     let new = decision::New {
         task: work.id,
         attempt: None,

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::gauge::Gauged;
 use super::series;
-use super::{queue, status, switch, write};
+use super::{alert, queue, status, switch, write};
 use crate::db::{instant, time};
 use crate::execute::{Exec, Stop, Subject};
 
@@ -145,7 +145,7 @@ async fn record(
     )
     .execute(&mut *exec.tx)
     .await?;
-    Ok(())
+    alert::check(exec, &[gauged.series.id]).await
 }
 
 /// Takes in the rate-limit headers of a provider's answer. What is not understood is left out, never

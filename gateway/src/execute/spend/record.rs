@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use fleet_policy::budget::source::{self, Told};
 use fleet_policy::budget::{Movement, Usage};
 use fleet_protocol::Timestamp;
+use fleet_protocol::document::number;
 use fleet_protocol::verbs::budget::{Scope, Unit};
+use fleet_protocol::verbs::spend::Meter;
 use uuid::Uuid;
 
 use super::{Of, subscription};
@@ -12,12 +15,18 @@ use crate::db::time;
 use crate::execute::budget::alert;
 use crate::execute::budget::gauge::{self, Gauged, Which};
 use crate::execute::budget::ledger::{self, Row};
+use crate::execute::budget::price;
+use crate::execute::budget::series::unreadable;
 use crate::execute::{Exec, Stop};
+use crate::incident::{self, DIFFERENCE, Raised};
 
 /// A fact to be recorded.
 pub(super) struct Fact<'a> {
     pub(super) task: Uuid,
+    /// The task as people see it.
+    pub(super) number: i32,
     pub(super) attempt: i32,
+    pub(super) meter: Meter,
     pub(super) session: &'a str,
     pub(super) model: &'a str,
     pub(super) of: &'a Of,
@@ -56,85 +65,115 @@ impl Added {
     }
 }
 
-/// Records a fact. What it adds is what the meters of the attempt now say together, beyond all that
-/// was added before: a reading that went back or came twice adds nothing, and spend that was charged
-/// on somebody's word is not charged again when a meter confirms it.
+/// What was said and charged of an attempt in one unit, before a fact.
+#[derive(Debug, Default)]
+struct Known {
+    told: Vec<Told>,
+    charged: u64,
+}
+
+/// Records a fact. What it adds is what the most trusted meter of the attempt now says, beyond all that
+/// was added before: a total that went back or came twice adds nothing, spend that was charged on
+/// somebody's word is not charged again when a meter confirms it, and two meters charge nothing twice.
 pub(super) async fn record(exec: &mut Exec<'_>, fact: &Fact<'_>) -> Result<Added, Stop> {
     if let Some(account) = &fact.of.account {
         subscription(exec, account).await?;
     }
-    let known = sqlx::query!(
-        r#"WITH of_attempt AS (SELECT * FROM fleet.spend_reports WHERE tenant_id = $1 AND task_id = $2 AND attempt = $3),
-           others AS (SELECT max(tokens) AS tokens, max(cash_usd_micro) AS cash FROM of_attempt
-                      WHERE NOT estimated AND (session, model) <> ($4, $5) GROUP BY session, model),
-           mine AS (SELECT max(tokens) AS tokens, max(cash_usd_micro) AS cash FROM of_attempt
-                    WHERE NOT estimated AND session = $4 AND model = $5)
-           SELECT coalesce((SELECT sum(tokens) FROM others), 0)::bigint AS "other_tokens!",
-                  coalesce((SELECT sum(cash) FROM others), 0)::bigint AS "other_cash!",
-                  coalesce((SELECT tokens FROM mine), 0) AS "my_tokens!", coalesce((SELECT cash FROM mine), 0) AS "my_cash!",
-                  coalesce((SELECT sum(added_tokens) FROM of_attempt), 0)::bigint AS "added_tokens!",
-                  coalesce((SELECT sum(added_cash_usd_micro) FROM of_attempt), 0)::bigint AS "added_cash!",
-                  EXISTS (SELECT FROM of_attempt WHERE others <> '{}') AS "has_others!""#,
-        exec.tenant.as_str(),
-        fact.task,
-        fact.attempt,
-        fact.session,
-        fact.model
-    )
-    .fetch_one(&mut *exec.tx)
-    .await?;
-    let (tokens, cash) = if fact.estimated {
-        (fact.tokens, fact.cash)
-    } else {
-        (
-            known.other_tokens.unsigned_abs() + known.my_tokens.unsigned_abs().max(fact.tokens),
-            known.other_cash.unsigned_abs() + known.my_cash.unsigned_abs().max(fact.cash),
-        )
+    let known = known(exec, fact).await?;
+    let added = |unit: Unit, now: u64| {
+        let nothing = Known::default();
+        let known = known.get(&unit).unwrap_or(&nothing);
+        let total = match fact.estimated {
+            true => now,
+            false => source::total(&known.told, fact.meter, now),
+        };
+        fleet_policy::budget::added(total, known.charged)
     };
-    let others = match known.has_others {
-        true => added_others(exec, fact).await?,
-        false => fact.others.clone(),
-    };
+    let others = fact
+        .others
+        .iter()
+        .map(|(unit, n)| (*unit, added(*unit, *n)));
     let added = Added {
-        others,
+        others: others.collect(),
         report: exec.ids.next(),
-        tokens: fleet_policy::budget::added(tokens, known.added_tokens.unsigned_abs()),
-        cash: fleet_policy::budget::added(cash, known.added_cash.unsigned_abs()),
+        tokens: added(Unit::Tokens, fact.tokens),
+        cash: added(Unit::CashUsdMicro, fact.cash),
     };
+    if let Some(tokens) = known.get(&Unit::Tokens) {
+        compare(exec, fact, &tokens.told).await?;
+    }
     store(exec, fact, &added).await?;
     Ok(added)
 }
 
-/// What a fact adds in units besides tokens and billed money, by the same rule.
-async fn added_others(exec: &mut Exec<'_>, fact: &Fact<'_>) -> Result<BTreeMap<Unit, u64>, Stop> {
-    let mut added = BTreeMap::new();
-    for (unit, n) in &fact.others {
-        let known = sqlx::query!(
-            r#"WITH of_attempt AS (SELECT session, model, estimated, (others ->> $6)::bigint AS n, (added_others ->> $6)::bigint AS added
-                   FROM fleet.spend_reports WHERE tenant_id = $1 AND task_id = $2 AND attempt = $3)
-               SELECT coalesce((SELECT sum(n) FROM (SELECT max(n) AS n FROM of_attempt
-                          WHERE NOT estimated AND (session, model) <> ($4, $5) GROUP BY session, model) o), 0)::bigint AS "others!",
-                      coalesce((SELECT max(n) FROM of_attempt WHERE NOT estimated AND session = $4 AND model = $5), 0) AS "mine!",
-                      coalesce((SELECT sum(added) FROM of_attempt), 0)::bigint AS "added!""#,
-            exec.tenant.as_str(),
-            fact.task,
-            fact.attempt,
-            fact.session,
-            fact.model,
-            unit.as_str()
-        )
-        .fetch_one(&mut *exec.tx)
-        .await?;
-        let total = known
-            .others
-            .unsigned_abs()
-            .saturating_add(known.mine.unsigned_abs().max(*n));
-        added.insert(
-            *unit,
-            fleet_policy::budget::added(total, known.added.unsigned_abs()),
-        );
+/// What was said of the attempt so far, in every unit that the fact has.
+async fn known(exec: &mut Exec<'_>, fact: &Fact<'_>) -> Result<BTreeMap<Unit, Known>, Stop> {
+    let units = [Unit::Tokens, Unit::CashUsdMicro].into_iter();
+    let units = units.chain(fact.others.keys().copied());
+    let units: Vec<String> = units.map(|u| u.as_str().to_owned()).collect();
+    let rows = sqlx::query!(
+        r#"WITH amounts AS (
+               SELECT u.unit, r.meter, r.session, r.model, r.estimated,
+                   CASE u.unit WHEN 'tokens' THEN r.tokens WHEN 'cash_usd_micro' THEN r.cash_usd_micro
+                       ELSE coalesce((r.others ->> u.unit)::bigint, 0) END AS n,
+                   CASE u.unit WHEN 'tokens' THEN r.added_tokens WHEN 'cash_usd_micro' THEN r.added_cash_usd_micro
+                       ELSE coalesce((r.added_others ->> u.unit)::bigint, 0) END AS added
+               FROM fleet.spend_reports r CROSS JOIN unnest($6::text[]) AS u (unit)
+               WHERE r.tenant_id = $1 AND r.task_id = $2 AND r.attempt = $3),
+           tops AS (SELECT unit, meter, (session, model) = ($4, $5) AS mine, max(n) AS n FROM amounts
+                    WHERE NOT estimated GROUP BY unit, meter, session, model)
+           SELECT unit AS "unit!", meter AS "meter!", coalesce(sum(n) FILTER (WHERE NOT mine), 0)::bigint AS "others!",
+               coalesce(max(n) FILTER (WHERE mine), 0) AS "mine!", 0::bigint AS "charged!"
+           FROM tops GROUP BY unit, meter
+           UNION ALL SELECT unit, '', 0, 0, sum(added)::bigint FROM amounts GROUP BY unit"#,
+        exec.tenant.as_str(),
+        fact.task,
+        fact.attempt,
+        fact.session,
+        fact.model,
+        &units
+    )
+    .fetch_all(&mut *exec.tx)
+    .await?;
+    let mut known: BTreeMap<Unit, Known> = BTreeMap::new();
+    for row in rows {
+        let unit = Unit::from_word(&row.unit).ok_or_else(|| unreadable("unit"))?;
+        let of = known.entry(unit).or_default();
+        match Meter::from_word(&row.meter) {
+            Some(meter) => of.told.push(Told {
+                meter,
+                others: row.others.unsigned_abs(),
+                mine: row.mine.unsigned_abs(),
+            }),
+            None => of.charged = row.charged.unsigned_abs(),
+        }
     }
-    Ok(added)
+    Ok(known)
+}
+
+/// Tells of two meters that cannot both be true.
+async fn compare(exec: &mut Exec<'_>, fact: &Fact<'_>, told: &[Told]) -> Result<(), Stop> {
+    let is_whole = fact.session.is_empty() && fact.model.is_empty();
+    let Some((other, total)) = source::contradicted(told, fact.meter, fact.tokens, is_whole) else {
+        return Ok(());
+    };
+    let detail = format!(
+        "t{}: the {} says {} tokens, and the {other} said {} before; the {} counts, and nothing is charged twice. \
+         Look which of the two misses something",
+        fact.number,
+        fact.meter,
+        number(fact.tokens),
+        number(total),
+        other.min(fact.meter),
+    );
+    let task = format!("t{}", fact.number);
+    let raised = Raised {
+        rule: DIFFERENCE,
+        subject: fact.of.account.as_deref().unwrap_or(&task),
+        detail: &detail,
+    };
+    incident::open(exec.tx, exec.tenant, exec.ids, exec.now, &raised).await?;
+    Ok(())
 }
 
 /// A count of at most 2^53 - 1, or a sum of such, as the register has it.
@@ -146,8 +185,8 @@ async fn store(exec: &mut Exec<'_>, fact: &Fact<'_>, added: &Added) -> Result<()
     sqlx::query!(
         "INSERT INTO fleet.spend_reports (tenant_id, id, task_id, attempt, session, model, subscription, input_tokens, output_tokens,
              cache_write_tokens, cache_read_tokens, cash_usd_micro, tokens, added_tokens, added_cash_usd_micro, spent_at,
-             received_at, late, estimated, by, admission, others, added_others)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)",
+             received_at, late, estimated, by, admission, others, added_others, meter)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)",
         exec.tenant.as_str(),
         added.report,
         fact.task,
@@ -170,7 +209,8 @@ async fn store(exec: &mut Exec<'_>, fact: &Fact<'_>, added: &Added) -> Result<()
         exec.actor.principal,
         exec.admission,
         crate::journal::encode(&fact.others)?,
-        crate::journal::encode(&added.others)?
+        crate::journal::encode(&added.others)?,
+        fact.meter.as_str()
     )
     .execute(&mut *exec.tx)
     .await?;
@@ -186,6 +226,13 @@ pub(super) async fn commit(
     let gauges = counting(exec, fact.of).await?;
     if gauges.is_empty() || added.is_nothing() {
         return Ok(!gauges.is_empty());
+    }
+    let needs_price = |g: &Gauged| g.series.unit == Unit::ApiEquivalentUsdMicro;
+    if fact.usage != Usage::default()
+        && !fact.others.contains_key(&Unit::ApiEquivalentUsdMicro)
+        && gauges.iter().any(needs_price)
+    {
+        price::missing(exec, fact.of.model.as_deref()).await?;
     }
     let held = ledger::held(exec, fact.task, fact.attempt).await?;
     let mut rows = Vec::new();

@@ -94,9 +94,9 @@ fn facts(w: &WindowView, reader: &Reader<'_>) -> Vec<String> {
     let of = w
         .model
         .as_ref()
-        .map_or_else(String::new, |m| format!("Only {m}; "));
+        .map_or_else(|| "A".to_owned(), |m| format!("Only {m}; a"));
     facts.push(format!(
-        "{of}alert at {} %; source: {}, {}",
+        "{of}lert at {} %; source: {}, {}",
         w.alert_at,
         spoken(&w.source),
         reader.distance(w.checked_at)
