@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use fleet_agent::credentials::CredentialsError;
 use fleet_agent::matrix::MatrixError;
 use fleet_client::ClientError;
 use fleet_gateway::TokenError;
@@ -18,6 +19,9 @@ pub enum CliError {
     /// The configuration.
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    /// An agent's credentials.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
     /// The gateway.
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -87,9 +91,9 @@ impl CliError {
     /// The process's exit.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Settings(_) | Self::Client(ClientError::Address(_) | ClientError::Token) => {
-                Exit::Configuration
-            }
+            Self::Settings(_)
+            | Self::Credentials(_)
+            | Self::Client(ClientError::Address(_) | ClientError::Token) => Exit::Configuration,
             Self::Client(ClientError::Unreachable { .. }) | Self::Homeserver(_) => {
                 Exit::Unreachable
             }
