@@ -9,6 +9,7 @@ use fleet_protocol::envelope::Call;
 use fleet_protocol::event::{AgentIdentity, LeaseClaim};
 use fleet_protocol::problem::{Code, Problem};
 use fleet_protocol::reply::TaskView;
+use fleet_protocol::scalar::Name;
 use fleet_protocol::verbs::{agent, task};
 use fleet_protocol::{Command, Query, Receipt, Reply, Request};
 use uuid::Uuid;
@@ -38,6 +39,7 @@ pub struct Session {
     gateway: Gateway,
     ids: Ids,
     life: Option<Life>,
+    room: Option<Name>,
     memory: Mutex<Memory>,
 }
 
@@ -67,6 +69,7 @@ impl Session {
             gateway,
             ids,
             life: None,
+            room: None,
             memory: Mutex::new(memory),
         }
     }
@@ -86,6 +89,13 @@ impl Session {
         Ok(session)
     }
 
+    /// The same session, whose words count in this room.
+    #[must_use]
+    pub fn in_room(mut self, room: Option<Name>) -> Self {
+        self.room = room;
+        self
+    }
+
     /// Who speaks.
     pub fn agent(&self) -> AgentIdentity {
         self.memory().agent.clone()
@@ -97,13 +107,20 @@ impl Session {
     /// The fleet's reason, or [`Code::Unavailable`] when the gateway cannot be reached: then the same
     /// request, said again, runs once.
     pub async fn ask(&self, request: impl Into<Request>) -> Result<Answer, Problem> {
-        let request = request.into();
-        match self.once(request.clone()).await {
-            Err(problem) if problem.code == Code::StaleIncarnation && self.catch_up() => {
-                self.once(request).await
+        let (reply, replayed) = match request.into() {
+            Request::Query(query) => (self.query(query).await?, false),
+            Request::Command(command) => {
+                let receipt = self.command(command, None).await?;
+                let reply = receipt.reply.ok_or_else(|| {
+                    Problem::new(
+                        Code::Internal,
+                        "the receipt holds neither an answer nor a reason",
+                    )
+                })?;
+                (reply, receipt.replayed)
             }
-            answer => answer,
-        }
+        };
+        Ok(Answer { reply, replayed })
     }
 
     /// Registers the agent anew, with an empty context, in the same life; the credentials file then
@@ -160,20 +177,26 @@ impl Session {
         }
     }
 
-    async fn once(&self, request: Request) -> Result<Answer, Problem> {
-        match request {
-            Request::Query(query) => {
-                let reply = self.gateway.query(&self.call(query, None)).await;
-                let replayed = false;
-                reply
-                    .map(|reply| Answer { reply, replayed })
-                    .map_err(problem)
+    /// Writes under a key of the caller's, or one of its own, and returns the receipt of what was done.
+    ///
+    /// # Errors
+    /// As [`Session::ask`].
+    pub async fn command(&self, command: Command, key: Option<String>) -> Result<Receipt, Problem> {
+        match self.write(command.clone(), key).await {
+            Err(problem) if problem.code == Code::StaleIncarnation && self.catch_up() => {
+                // Under the key it had, the former incarnation was refused, and that is final.
+                self.write(command, None).await
             }
-            Request::Command(command) => {
-                let lease = self.lease(&command).await;
-                let answer = self.write(&self.call(command, lease.clone())).await;
-                self.learn(&answer, lease.as_ref());
-                answer
+            receipt => receipt,
+        }
+    }
+
+    async fn query(&self, query: Query) -> Result<Reply, Problem> {
+        loop {
+            let call = self.call(query.clone(), None);
+            match self.gateway.query(&call).await.map_err(problem) {
+                Err(problem) if problem.code == Code::StaleIncarnation && self.catch_up() => {}
+                reply => return reply,
             }
         }
     }
@@ -183,34 +206,29 @@ impl Session {
             request,
             agent: Some(self.agent()),
             lease,
-            room: None,
+            room: self.room.clone(),
         }
     }
 
-    async fn write(&self, call: &Call<Command>) -> Result<Answer, Problem> {
-        let body = serde_json::to_string(call)
+    async fn write(&self, command: Command, key: Option<String>) -> Result<Receipt, Problem> {
+        let lease = self.lease(&command).await;
+        let call = self.call(command, lease.clone());
+        let body = serde_json::to_string(&call)
             .map_err(|e| Problem::new(Code::Internal, format!("a call is no JSON: {e}")))?;
-        let known = {
-            let memory = self.memory();
-            let same = memory.unanswered.iter().find(|(said, _)| *said == body);
-            same.map(|(_, key)| key.clone())
-        };
+        let known = key.or_else(|| self.memory().key_of(&body));
         let key = known.unwrap_or_else(|| (self.ids)().to_string());
-        let answer = self.gateway.command(call, &key).await;
+        let answer = self.gateway.command(&call, &key).await;
         let lost = answer.as_ref().is_err_and(ClientError::is_retryable);
         self.memory().settle(body, key, lost);
-        let receipt: Receipt = answer.map_err(problem)?;
-        match (receipt.reply, receipt.problem) {
-            (_, Some(problem)) => Err(problem),
-            (Some(reply), None) => Ok(Answer {
-                reply,
-                replayed: receipt.replayed,
-            }),
-            (None, None) => Err(Problem::new(
-                Code::Internal,
-                "the receipt holds neither an answer nor a reason",
-            )),
-        }
+        let receipt = match answer {
+            Ok(receipt) => match receipt.problem {
+                Some(problem) => Err(problem),
+                None => Ok(receipt),
+            },
+            Err(error) => Err(problem(error)),
+        };
+        self.learn(&receipt, lease.as_ref());
+        receipt
     }
 
     /// The lease under which a command writes: as the claim answered it, or, in a process that was
@@ -235,20 +253,19 @@ impl Session {
         }
     }
 
-    fn learn(&self, answer: &Result<Answer, Problem>, lease: Option<&LeaseClaim>) {
-        match answer {
-            Ok(Answer {
-                reply: Reply::Task(changed),
-                ..
-            }) => {
-                self.memory().remember(&changed.now);
+    fn learn(&self, receipt: &Result<Receipt, Problem>, lease: Option<&LeaseClaim>) {
+        match receipt {
+            Ok(receipt) => {
+                if let Some(Reply::Task(changed)) = &receipt.reply {
+                    self.memory().remember(&changed.now);
+                }
             }
             Err(problem) if problem.code == Code::StaleEpoch => {
                 if let Some(lease) = lease {
                     self.memory().leases.remove(&lease.task.to_string());
                 }
             }
-            _ => {}
+            Err(_) => {}
         }
     }
 
@@ -290,6 +307,12 @@ impl Memory {
                 None
             }
         }
+    }
+
+    /// The key under which this very call went out without an answer.
+    fn key_of(&self, body: &str) -> Option<String> {
+        let same = self.unanswered.iter().find(|(said, _)| said == body);
+        same.map(|(_, key)| key.clone())
     }
 
     fn settle(&mut self, body: String, key: String, lost: bool) {

@@ -45,7 +45,11 @@ struct Server {
 impl Server {
     fn start(sessions: &[(&str, &str)]) -> Self {
         install();
-        let folder = tempfile::tempdir().unwrap();
+        let private = std::fs::Permissions::from_mode(0o700);
+        let folder = tempfile::Builder::new()
+            .permissions(private)
+            .tempdir()
+            .unwrap();
         let server = Self { folder };
         for (name, script) in sessions {
             let new = [

@@ -324,6 +324,19 @@ pub struct AgentConfig {
     pub credentials: PathBuf,
 }
 
+/// `fleet agent watch`.
+#[derive(Debug, Clone, Args)]
+pub struct AgentWatch {
+    /// The agent; its tmux session has the same name
+    pub name: Name,
+    /// tmux socket, by name or path; `default` is tmux's own (default: mosaic-fleet)
+    #[arg(long, value_name = "SOCKET")]
+    pub socket: Option<String>,
+    /// Type there, for this reason; the session must allow it, and what it shows is recorded
+    #[arg(long, value_name = "REASON")]
+    pub take_over: Option<String>,
+}
+
 /// Programs that run agents, whose configuration is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum AgentRuntime {
@@ -419,8 +432,11 @@ fn agent(group: clap::Command) -> clap::Command {
     let hook = clap::Command::new("hook").about(
         "Report heartbeat, context use and spend of an agent: a runtime's hook, its JSON on standard input",
     );
+    let watch = clap::Command::new("watch")
+        .about("Show what an agent's terminal shows; it only reads, unless you take over");
     group
         .subcommand(AgentConfig::augment_args(config))
+        .subcommand(AgentWatch::augment_args(watch))
         .subcommand(hook)
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use fleet_agent::connector::ConnectorError;
 use fleet_agent::credentials::CredentialsError;
 use fleet_agent::matrix::MatrixError;
 use fleet_client::ClientError;
@@ -22,6 +23,9 @@ pub enum CliError {
     /// An agent's credentials.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
+    /// The way to an agent's terminal.
+    #[error(transparent)]
+    Connector(#[from] ConnectorError),
     /// The gateway.
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -102,7 +106,10 @@ impl CliError {
             Self::Matrix(MatrixError::Unreachable { .. })
             | Self::Account(AccountError::Transport { .. }) => Exit::Unreachable,
             Self::Token(TokenError::Database(_)) => Exit::Unreachable,
+            Self::Refused(problem) if problem.code.status() == 503 => Exit::Unreachable,
+            Self::Connector(ConnectorError::Program { .. }) => Exit::Unreachable,
             Self::Refused(_)
+            | Self::Connector(_)
             | Self::Token(_)
             | Self::Account(_)
             | Self::Matrix(MatrixError::Refused { .. }) => Exit::Refused,

@@ -161,6 +161,10 @@ async fn agent(
             let args = args::AgentConfig::from_arg_matches(inner)?;
             Ok(Some(command::agent::config(context, &args)?))
         }
+        ("agent", Some(("watch", inner))) => {
+            let args = args::AgentWatch::from_arg_matches(inner)?;
+            Ok(Some(command::agent::terminal::watch(context, &args).await?))
+        }
         ("agent", Some(("hook", _))) => Ok(Some(command::agent::hook(context).await)),
         _ => Ok(None),
     }

@@ -1,5 +1,7 @@
 //! What `fleet agent` does beside the language: it configures what runs an agent.
 
+pub(crate) mod terminal;
+
 use std::io::Read as _;
 use std::path::Path;
 use std::time::Duration;

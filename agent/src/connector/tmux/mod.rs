@@ -340,7 +340,7 @@ impl Connector for Tmux {
         Box::pin(async move {
             self.safe()?;
             let pane = self.pane(to).await?;
-            let watch = watch::Watch::start(self.command(), &exactly(to), &pane.id)?;
+            let watch = watch::Watch::start(self.command(), &exactly(to), &pane.id).await?;
             Ok(Box::new(watch) as Box<dyn Subscription>)
         })
     }

@@ -26,7 +26,8 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn start(
+    /// Attaches, and returns when nothing that is shown from then on is missed.
+    pub(super) async fn start(
         mut tmux: Command,
         target: &str,
         pane: &str,
@@ -42,14 +43,22 @@ impl Watch {
         let mut child = tmux.spawn().map_err(|e| failed(e.to_string()))?;
         let output = child.stdout.take();
         let output = output.ok_or_else(|| failed("has no output".into()))?;
-        Ok(Self {
+        let mut watch = Self {
             _input: child.stdin.take(),
             _child: child,
             lines: BufReader::new(output).lines(),
             pane: pane.to_owned(),
             begun: Vec::new(),
             whole: std::collections::VecDeque::new(),
-        })
+        };
+        while let Ok(Some(line)) = watch.lines.next_line().await {
+            if line.starts_with("%session-changed") {
+                return Ok(watch);
+            }
+        }
+        Err(failed(
+            "the session ended before it could be watched".into(),
+        ))
     }
 
     async fn hear(&mut self) -> Option<String> {
