@@ -104,12 +104,13 @@ async fn dispatch(context: &Context, matches: &clap::ArgMatches) -> Result<Exit,
     if let Some(exit) = board(context, name, inner).await? {
         return Ok(exit);
     }
-    if let Some(exit) = agent(context, name, inner).await? {
+    // Boxed: the types of all commands nested would be too deep for the compiler.
+    if let Some(exit) = Box::pin(agent(context, name, inner)).await? {
         return Ok(exit);
     }
     if !<Operate as clap::Subcommand>::has_subcommand(name) {
         let request = fleet_protocol::language::from_matches(matches)?;
-        return Ok(command::say::run(context, request).await?);
+        return Ok(Box::pin(command::say::run(context, request)).await?);
     }
     let ran = match Operate::from_arg_matches(matches)? {
         Operate::Up(args) => Box::pin(command::up::run(context, &args)).await,

@@ -123,6 +123,7 @@ async fn a_model_works_a_task_votes_and_reads_with_nothing_but_the_tools() {
         { "read": "fleet://task/x" },
         { "prompt": "review_as_nobody" },
         { "tool": "status" },
+        { "prompt": "be_code" },
     ]);
     // The handshake of older clients; the newest protocol is spoken below.
     let report = client(&credentials, "legacy", steps).await;
@@ -168,6 +169,8 @@ async fn a_model_works_a_task_votes_and_reads_with_nothing_but_the_tools() {
         assert!(s[i]["protocol_error"]["message"].is_string(), "{:#}", s[i]);
     }
     done(15);
+    let role = s[16]["messages"][0]["content"]["text"].as_str().unwrap();
+    assert!(role.contains("What you must not do"), "{role}");
 
     // Nobody but the tools did it.
     assert_eq!(world.task_titles().await.unwrap(), ["A second one"]);

@@ -13,8 +13,9 @@ use std::sync::Arc;
 
 use fleet_protocol::ids::ProposalRef;
 use fleet_protocol::problem::Code;
+use fleet_protocol::role::Role;
 use fleet_protocol::template::Persona;
-use fleet_protocol::verbs::board;
+use fleet_protocol::verbs::{board, role};
 use fleet_protocol::{Problem, Query, Reader, Reply, Timestamp};
 use jiff::tz::TimeZone;
 use rmcp::model::{
@@ -22,7 +23,7 @@ use rmcp::model::{
     GetPromptResponse, GetPromptResult, Implementation, ListPromptsResult,
     ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
     PromptMessage, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult,
-    ResourceContents, Role, ServerCapabilities, ServerConfig, Tool,
+    ResourceContents, Role as Speaker, ServerCapabilities, ServerConfig, Tool,
 };
 use rmcp::service::{QuitReason, RequestContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler, ServiceExt as _};
@@ -107,6 +108,14 @@ impl Server {
         }
     }
 
+    async fn roles(&self) -> Result<Vec<(String, Role)>, Problem> {
+        let all = Query::from(role::List {});
+        match self.session.ask(all).await?.reply {
+            Reply::Roles(all) => Ok(all.into_iter().map(|(n, r)| (n.into(), r)).collect()),
+            other => Err(unexpected(&other)),
+        }
+    }
+
     async fn prompt(&self, request: &GetPromptRequestParams) -> Result<String, Problem> {
         if request.name == prompt::WORK {
             return Ok(format!(
@@ -119,8 +128,13 @@ impl Server {
                 Code::NotFound,
                 format!("there is no prompt {}", request.name),
             )
-            .remedy("list the prompts: their names are `work` and `review_as_` with a persona")
+            .remedy("list the prompts: `work`, `be_` with a role, `review_as_` with a persona")
         };
+        if let Some(wanted) = prompt::role_of(&request.name) {
+            let roles = self.roles().await?;
+            let role = roles.iter().find(|(name, _)| name == wanted);
+            return role.map(|(_, role)| prompt::be(role)).ok_or_else(unknown);
+        }
         let wanted = prompt::persona_of(&request.name).ok_or_else(unknown)?;
         let personas = self.personas().await?;
         let (name, persona) = personas
@@ -266,7 +280,11 @@ impl ServerHandler for Server {
         _: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
         let personas = self.personas().await.map_err(error)?;
-        let prompts = prompt::prompts(personas.iter().map(|(name, p)| (name.as_str(), p)));
+        let roles = self.roles().await.map_err(error)?;
+        let prompts = prompt::prompts(
+            roles.iter().map(|(name, role)| (name.as_str(), role)),
+            personas.iter().map(|(name, p)| (name.as_str(), p)),
+        );
         Ok(ListPromptsResult::with_all_items(prompts))
     }
 
@@ -276,7 +294,7 @@ impl ServerHandler for Server {
         _: RequestContext<RoleServer>,
     ) -> Result<GetPromptResponse, ErrorData> {
         let text = self.prompt(&request).await.map_err(error)?;
-        let message = PromptMessage::new_text(Role::User, text);
+        let message = PromptMessage::new_text(Speaker::User, text);
         Ok(GetPromptResult::new(vec![message]).into())
     }
 }

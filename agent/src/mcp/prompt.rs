@@ -1,12 +1,15 @@
-//! Prompts: the personas of the board, and how a worker works.
+//! Prompts: the roles of the fleet, the personas of the board, and how a worker works.
 
 use std::fmt::Write as _;
 
+use fleet_protocol::role::Role;
 use fleet_protocol::template::Persona;
 use rmcp::model::{Prompt, PromptArgument};
 
 /// The prompt that is no persona.
 pub(super) const WORK: &str = "work";
+/// Stands before a role's name.
+const ROLE: &str = "be_";
 /// Stands before a persona's name.
 const PERSONA: &str = "review_as_";
 /// The argument of a persona's prompt.
@@ -28,8 +31,9 @@ An error names its cause, what to do and a stable code. lease.stale_epoch: stop 
 it. agent.context_full: finish, and begin with an empty context. When a tool could not reach the gateway, call it again \
 with the same arguments: it runs once.";
 
-/// The prompts, given the fleet's personas.
+/// The prompts, given the fleet's roles and personas.
 pub(super) fn prompts<'p>(
+    roles: impl IntoIterator<Item = (&'p str, &'p Role)>,
     personas: impl IntoIterator<Item = (&'p str, &'p Persona)>,
 ) -> Vec<Prompt> {
     let work = Prompt::new(
@@ -49,9 +53,36 @@ pub(super) fn prompts<'p>(
         )
         .with_title(persona.title.to_string())
     };
+    let of_role = |(name, role): (&str, &Role)| {
+        let about = format!("Be the fleet's {}: {}", role.title, role.mandate);
+        Prompt::new(format!("{ROLE}{name}"), Some(about), None).with_title(role.title.to_string())
+    };
     std::iter::once(work)
+        .chain(roles.into_iter().map(of_role))
         .chain(personas.into_iter().map(of_persona))
         .collect()
+}
+
+/// The role that a prompt's name is of.
+pub(super) fn role_of(prompt: &str) -> Option<&str> {
+    prompt.strip_prefix(ROLE)
+}
+
+/// What the model is told to be: mandate, boundaries, persona, and how it works.
+pub(super) fn be(role: &Role) -> String {
+    let mut text = format!("You are the fleet's {}.\n\n{}\n", role.title, role.mandate);
+    if let Some(persona) = &role.persona {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "\n{persona}\n");
+    }
+    if !role.boundaries.is_empty() {
+        text.push_str("\nWhat you must not do:\n");
+    }
+    for boundary in &role.boundaries {
+        let _ = writeln!(text, "- {boundary}");
+    }
+    let _ = write!(text, "\n{INSTRUCTIONS}");
+    text
 }
 
 /// The persona that a prompt's name is of.
@@ -87,7 +118,7 @@ mod tests {
     #[test]
     fn a_persona_is_a_prompt_with_its_mandate_and_questions() {
         let personas = fleet_protocol::template::personas().unwrap();
-        let prompts = prompts(personas.iter().map(|(name, p)| (name.as_str(), p)));
+        let prompts = prompts([], personas.iter().map(|(name, p)| (name.as_str(), p)));
         assert_eq!(prompts.len(), personas.len() + 1);
         let cto = prompts.iter().find(|p| p.name == "review_as_cto").unwrap();
         assert_eq!(cto.arguments.as_ref().unwrap()[0].required, Some(false));
@@ -100,5 +131,23 @@ mod tests {
         assert!(text.contains(persona.mandate.as_str()));
         assert!(text.contains(persona.questions[0].as_str()));
         assert!(text.ends_with("Ship on Friday?"));
+    }
+
+    #[test]
+    fn a_role_is_a_prompt_with_its_mandate_and_boundaries() {
+        let yaml = "title: Code\nmandate: Writes the code.\nboundaries: [Never merges.]\npersona: You write code.\n";
+        let role = Role::read(yaml).unwrap();
+        let prompts = prompts([("code", &role)], []);
+        assert_eq!(prompts[1].name, "be_code");
+        assert_eq!(role_of(&prompts[1].name), Some("code"));
+        let text = be(&role);
+        for part in [
+            "Writes the code.",
+            "You write code.",
+            "- Never merges.",
+            "task_claim",
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
     }
 }
