@@ -122,7 +122,7 @@ async fn dispatch(context: &Context, matches: &clap::ArgMatches) -> Result<Exit,
         Operate::Mcp if named_by_argument(inner) => Err(CliError::Usage(
             "a model's agent is named by its credentials file or the environment, not by an argument".into(),
         )),
-        Operate::Mcp => command::mcp::run(context).await,
+        Operate::Mcp => Box::pin(command::mcp::run(context)).await,
         Operate::Config(args) => command::config::run(context, &args),
         Operate::Completion { shell } => command::completion::run(context, shell),
         Operate::Docs { out } => command::docs::run(context, &out),
