@@ -87,6 +87,8 @@ pub enum Operate {
     Gateway(Gateway),
     /// Run the bot
     Bot,
+    /// Serve the fleet to an agent's model: tools, resources and prompts over MCP on standard input and output
+    Mcp,
     /// Check or show the configuration
     Config(Config),
     /// Print a completion script for a shell
@@ -352,6 +354,39 @@ pub enum TokenScope {
     Bot,
 }
 
+/// `fleet agent config`.
+#[derive(Debug, Clone, Args)]
+pub struct AgentConfig {
+    /// What runs the agent
+    #[arg(long, value_enum)]
+    pub runtime: AgentRuntime,
+    /// The agent's credentials file
+    #[arg(long, value_name = "FILE", env = fleet_agent::credentials::VARIABLE)]
+    pub credentials: PathBuf,
+}
+
+/// `fleet agent watch`.
+#[derive(Debug, Clone, Args)]
+pub struct AgentWatch {
+    /// The agent; its tmux session has the same name
+    pub name: Name,
+    /// tmux socket, by name or path; `default` is tmux's own (default: mosaic-fleet)
+    #[arg(long, value_name = "SOCKET")]
+    pub socket: Option<String>,
+    /// Type there, for this reason; the session must allow it, and what it shows is recorded
+    #[arg(long, value_name = "REASON")]
+    pub take_over: Option<String>,
+}
+
+/// Programs that run agents, whose configuration is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum AgentRuntime {
+    /// Claude Code
+    ClaudeCode,
+    /// Codex
+    Codex,
+}
+
 /// `fleet config`.
 #[derive(Debug, Clone, Args)]
 pub struct Config {
@@ -398,10 +433,11 @@ pub fn command() -> clap::Command {
         .arg_required_else_help(true)
         .after_help(format!("Exit codes:\n{codes}"));
     let root = Operate::augment_subcommands(language::augment(Global::augment_args(root)));
-    let root = root.mut_subcommand("board", board);
+    let root = root
+        .mut_subcommand("board", board)
+        .mut_subcommand("agent", agent);
     let root = root.mut_subcommand("provision", document);
     let root = root.mut_subcommand("budget", |budget| budget.mut_subcommand("import", document));
-    let root = root.mut_subcommand("agent", agent);
     // In a shell `doctor` walks every hop; the register's view is one of them.
     root.mut_subcommand("doctor", |_| {
         Doctor::augment_args(clap::Command::new("doctor"))
@@ -429,11 +465,23 @@ fn read_document(path: &str) -> Result<Brief, String> {
     text.try_into().map_err(|e| format!("{path} {e}"))
 }
 
-/// What `agent` can do with files of the agent's own machine.
+/// What `agent` can do beside the language, which only the agent's own machine can.
 fn agent(group: clap::Command) -> clap::Command {
+    let config = clap::Command::new("config").about(
+        "Print what a runtime needs so that its model has the fleet's tools, ready to paste",
+    );
+    let hook = clap::Command::new("hook").about(
+        "Report heartbeat, context use and spend of an agent: a runtime's hook, its JSON on standard input",
+    );
+    let watch = clap::Command::new("watch")
+        .about("Show what an agent's terminal shows; it only reads, unless you take over");
     let meter = clap::Command::new("meter")
         .about("Report a task's spend from the transcripts of its runtime, as they grow");
-    group.subcommand(AgentMeter::augment_args(meter))
+    group
+        .subcommand(AgentMeter::augment_args(meter))
+        .subcommand(AgentConfig::augment_args(config))
+        .subcommand(AgentWatch::augment_args(watch))
+        .subcommand(hook)
 }
 
 /// What `board` can do with files, which only a shell has.

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use fleet_agent::connector::ConnectorError;
+use fleet_agent::credentials::CredentialsError;
 use fleet_agent::matrix::MatrixError;
 use fleet_client::ClientError;
 use fleet_gateway::TokenError;
@@ -18,6 +20,12 @@ pub enum CliError {
     /// The configuration.
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    /// An agent's credentials.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
+    /// The way to an agent's terminal.
+    #[error(transparent)]
+    Connector(#[from] ConnectorError),
     /// The gateway.
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -87,9 +95,9 @@ impl CliError {
     /// The process's exit.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Settings(_) | Self::Client(ClientError::Address(_) | ClientError::Token) => {
-                Exit::Configuration
-            }
+            Self::Settings(_)
+            | Self::Credentials(_)
+            | Self::Client(ClientError::Address(_) | ClientError::Token) => Exit::Configuration,
             Self::Client(ClientError::Unreachable { .. }) | Self::Homeserver(_) => {
                 Exit::Unreachable
             }
@@ -98,7 +106,10 @@ impl CliError {
             Self::Matrix(MatrixError::Unreachable { .. })
             | Self::Account(AccountError::Transport { .. }) => Exit::Unreachable,
             Self::Token(TokenError::Database(_)) => Exit::Unreachable,
+            Self::Refused(problem) if problem.code.status() == 503 => Exit::Unreachable,
+            Self::Connector(ConnectorError::Program { .. }) => Exit::Unreachable,
             Self::Refused(_)
+            | Self::Connector(_)
             | Self::Token(_)
             | Self::Account(_)
             | Self::Matrix(MatrixError::Refused { .. }) => Exit::Refused,

@@ -23,6 +23,7 @@ use std::process::ExitCode;
 
 use clap::FromArgMatches as _;
 use clap::error::ErrorKind;
+use clap::parser::ValueSource;
 
 use args::{Global, Operate};
 use error::CliError;
@@ -107,13 +108,13 @@ async fn dispatch(context: &Context, matches: &clap::ArgMatches) -> Result<Exit,
     if let Some(exit) = board(context, name, inner).await? {
         return Ok(exit);
     }
-    if let ("agent", Some(("meter", inner))) = (name, inner.subcommand()) {
-        let args = args::AgentMeter::from_arg_matches(inner)?;
-        return Ok(Box::pin(command::meter::run(context, &args)).await?);
+    // Boxed: the types of all commands nested would be too deep for the compiler.
+    if let Some(exit) = Box::pin(agent(context, name, inner)).await? {
+        return Ok(exit);
     }
     if !<Operate as clap::Subcommand>::has_subcommand(name) {
         let request = fleet_protocol::language::from_matches(matches)?;
-        return Ok(command::say::run(context, request).await?);
+        return Ok(Box::pin(command::say::run(context, request)).await?);
     }
     let ran = match Operate::from_arg_matches(matches)? {
         Operate::Up(args) => Box::pin(command::up::run(context, &args)).await,
@@ -122,6 +123,10 @@ async fn dispatch(context: &Context, matches: &clap::ArgMatches) -> Result<Exit,
         Operate::Simulate(args) => Box::pin(simulate::run(context, &args)).await,
         Operate::Gateway(args) => Box::pin(command::gateway::run(context, &args)).await,
         Operate::Bot => command::bot::run(context).await,
+        Operate::Mcp if named_by_argument(inner) => Err(CliError::Usage(
+            "a model's agent is named by its credentials file or the environment, not by an argument".into(),
+        )),
+        Operate::Mcp => Box::pin(command::mcp::run(context)).await,
         Operate::Config(args) => command::config::run(context, &args),
         Operate::Completion { shell } => command::completion::run(context, shell),
         Operate::Docs { out } => command::docs::run(context, &out),
@@ -148,6 +153,37 @@ async fn board(
         }
         _ => Ok(None),
     }
+}
+
+/// What `agent` does on the agent's own machine; none for what the fleet does.
+async fn agent(
+    context: &Context,
+    name: &str,
+    matches: &clap::ArgMatches,
+) -> Result<Option<Exit>, Failure> {
+    match (name, matches.subcommand()) {
+        ("agent", Some(("meter", inner))) => {
+            let args = args::AgentMeter::from_arg_matches(inner)?;
+            Ok(Some(command::meter::run(context, &args).await?))
+        }
+        ("agent", Some(("config", inner))) => {
+            let args = args::AgentConfig::from_arg_matches(inner)?;
+            Ok(Some(command::agent::config(context, &args)?))
+        }
+        ("agent", Some(("watch", inner))) => {
+            let args = args::AgentWatch::from_arg_matches(inner)?;
+            Ok(Some(command::agent::terminal::watch(context, &args).await?))
+        }
+        ("agent", Some(("hook", _))) => Ok(Some(command::agent::hook(context).await)),
+        _ => Ok(None),
+    }
+}
+
+/// Whether an argument, not the environment, says which agent speaks.
+fn named_by_argument(matches: &clap::ArgMatches) -> bool {
+    ["agent", "incarnation"]
+        .iter()
+        .any(|id| matches.value_source(id) == Some(ValueSource::CommandLine))
 }
 
 /// Prints clap's help, version or error.

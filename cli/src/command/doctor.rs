@@ -6,6 +6,7 @@ mod front;
 mod hop;
 mod limits;
 mod person;
+mod terminals;
 mod typed;
 
 use std::path::Path;
@@ -81,6 +82,7 @@ async fn walk(context: &Context, settings: &Settings, token_file: Option<&Path>)
     });
     let mut hops = vec![homeserver, limits, bot.account, rooms, bot.bot];
     hops.extend(behind);
+    hops.push(terminals::terminals());
     hops.push(typed.command);
     hops
 }

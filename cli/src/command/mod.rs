@@ -1,5 +1,6 @@
 //! The commands, one module each.
 
+pub(crate) mod agent;
 pub(crate) mod board;
 pub(crate) mod bot;
 pub(crate) mod completion;
@@ -7,6 +8,7 @@ pub(crate) mod config;
 pub(crate) mod docs;
 pub(crate) mod doctor;
 pub(crate) mod gateway;
+pub(crate) mod mcp;
 pub(crate) mod meter;
 pub(crate) mod say;
 pub(crate) mod up;

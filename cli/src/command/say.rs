@@ -4,10 +4,12 @@ use fleet_client::Gateway;
 use fleet_protocol::envelope::Call;
 use fleet_protocol::event::{AgentIdentity, LeaseClaim};
 use fleet_protocol::ids::TaskRef;
+use fleet_protocol::problem::Code;
 use fleet_protocol::verbs::fleet::Help;
 use fleet_protocol::{Command, Query, Reader, Receipt, Reply, Request};
 use jiff::tz::TimeZone;
 
+use super::mcp;
 use crate::args::AgentAddress;
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -19,6 +21,9 @@ pub(crate) async fn run(context: &Context, request: Request) -> Result<Exit, Cli
     if let Request::Query(Query::Help(help)) = &request {
         return explain(context, help);
     }
+    if context.global.agent.is_none() && mcp::credentials_file().is_some() {
+        return as_agent(context, request).await;
+    }
     let gateway = gateway(&context.settings()?)?;
     match request {
         Request::Command(command) => write(context, &gateway, command).await,
@@ -28,6 +33,54 @@ pub(crate) async fn run(context: &Context, request: Request) -> Result<Exit, Cli
             Ok(Exit::Done)
         }
     }
+}
+
+/// The same as the agent whose credentials the environment names: it knows its own leases.
+async fn as_agent(context: &Context, request: Request) -> Result<Exit, CliError> {
+    let session = mcp::session(context)?.in_room(context.global.in_room.clone());
+    let refused = |problem| CliError::Refused(Box::new(problem));
+    match request {
+        Request::Query(query) => {
+            let answer = session.ask(query).await.map_err(refused)?;
+            context.out.answer(&answer.reply, || read(&answer.reply))?;
+            Ok(Exit::Done)
+        }
+        Request::Command(command) => {
+            let key = key(context);
+            match session.command(command, Some(key.clone())).await {
+                Err(problem) if problem.code == Code::Unavailable => {
+                    unknown(context, &key);
+                    Err(refused(problem))
+                }
+                Err(problem) => Err(refused(problem)),
+                Ok(receipt) => done(context, &receipt),
+            }
+        }
+    }
+}
+
+/// One key for this invocation and every repetition of it.
+fn key(context: &Context) -> String {
+    let given = context.global.idempotency_key.clone();
+    given.unwrap_or_else(|| system::id().to_string())
+}
+
+fn unknown(context: &Context, key: &str) {
+    context.out.progress(&format!(
+        "whether it ran is unknown; repeat it with --idempotency-key {key}"
+    ));
+}
+
+fn done(context: &Context, receipt: &Receipt) -> Result<Exit, CliError> {
+    context.out.answer(receipt, || {
+        receipt.reply.as_ref().map(read).unwrap_or_default()
+    })?;
+    if receipt.replayed {
+        context
+            .out
+            .progress("this key had run before; nothing ran again");
+    }
+    Ok(Exit::Done)
 }
 
 /// The gateway with the operator's token.
@@ -76,22 +129,9 @@ fn call<R>(context: &Context, request: R, task: Option<TaskRef>) -> Result<Call<
 }
 
 async fn write(context: &Context, gateway: &Gateway, command: Command) -> Result<Exit, CliError> {
-    // One key for this invocation and every repetition of it.
-    let key = context
-        .global
-        .idempotency_key
-        .clone()
-        .unwrap_or_else(|| system::id().to_string());
+    let key = key(context);
     let receipt = tell(context, gateway, command, &key).await?;
-    context.out.answer(&receipt, || {
-        receipt.reply.as_ref().map(read).unwrap_or_default()
-    })?;
-    if receipt.replayed {
-        context
-            .out
-            .progress("this key had run before; nothing ran again");
-    }
-    Ok(Exit::Done)
+    done(context, &receipt)
 }
 
 /// Says a command under a key; its receipt, when it was done.
@@ -105,9 +145,7 @@ pub(crate) async fn tell(
     let call = call(context, command, task)?;
     let receipt: Receipt = match gateway.command(&call, key).await {
         Err(error) if error.is_retryable() => {
-            context.out.progress(&format!(
-                "whether it ran is unknown; repeat it with --idempotency-key {key}"
-            ));
+            unknown(context, key);
             return Err(error.into());
         }
         answer => answer?,
