@@ -387,6 +387,40 @@ pub enum AgentRuntime {
     Codex,
 }
 
+/// `fleet agent join`.
+#[derive(Debug, Clone, Args)]
+pub struct AgentJoin {
+    /// The role
+    #[arg(long)]
+    pub role: Name,
+    /// The name (default: who has joined from here with that role, else the role and the first free number)
+    #[arg(long)]
+    pub name: Option<Name>,
+    /// The machine (default: this one's name)
+    #[arg(long)]
+    pub host: Option<Name>,
+    /// What runs it, for example claude-code, codex, script
+    #[arg(long)]
+    pub runtime: Option<Name>,
+    /// The highest model it may use
+    #[arg(long)]
+    pub model: Option<Name>,
+    /// File for its credentials (default: one for each agent, in $XDG_STATE_HOME/fleet/agents)
+    #[arg(long, value_name = "FILE", env = fleet_agent::credentials::VARIABLE)]
+    pub credentials: Option<PathBuf>,
+    /// Make no Matrix account; the agent works through the gateway alone
+    #[arg(long)]
+    pub no_matrix: bool,
+}
+
+/// `fleet agent rotate`.
+#[derive(Debug, Clone, Args)]
+pub struct AgentRotate {
+    /// The agent's credentials file
+    #[arg(long, value_name = "FILE", env = fleet_agent::credentials::VARIABLE)]
+    pub credentials: PathBuf,
+}
+
 /// `fleet config`.
 #[derive(Debug, Clone, Args)]
 pub struct Config {
@@ -477,7 +511,15 @@ fn agent(group: clap::Command) -> clap::Command {
         .about("Show what an agent's terminal shows; it only reads, unless you take over");
     let meter = clap::Command::new("meter")
         .about("Report a task's spend from the transcripts of its runtime, as they grow");
+    let join = clap::Command::new("join")
+        .about("Join the fleet as an agent of a role, or come back as a new incarnation");
+    let rotate = clap::Command::new("rotate").about("Change an agent's token");
+    let listen = clap::Command::new("listen")
+        .about("Print what is said to the agent, one JSON object a line, as it comes");
     group
+        .subcommand(AgentJoin::augment_args(join))
+        .subcommand(AgentRotate::augment_args(rotate))
+        .subcommand(listen)
         .subcommand(AgentMeter::augment_args(meter))
         .subcommand(AgentConfig::augment_args(config))
         .subcommand(AgentWatch::augment_args(watch))

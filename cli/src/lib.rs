@@ -166,6 +166,15 @@ async fn agent(
             let args = args::AgentMeter::from_arg_matches(inner)?;
             Ok(Some(command::meter::run(context, &args).await?))
         }
+        ("agent", Some(("join", inner))) => {
+            let args = args::AgentJoin::from_arg_matches(inner)?;
+            Ok(Some(command::agent::join::run(context, &args).await?))
+        }
+        ("agent", Some(("rotate", inner))) => {
+            let args = args::AgentRotate::from_arg_matches(inner)?;
+            Ok(Some(command::agent::join::rotate(context, &args).await?))
+        }
+        ("agent", Some(("listen", _))) => Ok(Some(command::agent::listen::run(context).await?)),
         ("agent", Some(("config", inner))) => {
             let args = args::AgentConfig::from_arg_matches(inner)?;
             Ok(Some(command::agent::config(context, &args)?))

@@ -1,5 +1,7 @@
 //! What `fleet agent` does beside the language: it configures what runs an agent.
 
+pub(crate) mod join;
+pub(crate) mod listen;
 pub(crate) mod terminal;
 
 use std::io::Read as _;

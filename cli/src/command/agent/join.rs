@@ -1,0 +1,325 @@
+//! `fleet agent join`: an agent becomes part of the fleet, or comes back, in one command.
+//!
+//! The agent's token is made here, and the gateway is told its SHA-256: the file is the only place
+//! that holds it. The file is written before the fleet knows the token, so that a join that was cut
+//! off goes on where it was.
+
+mod account;
+mod place;
+
+use std::path::Path;
+
+use fleet_agent::credentials::Credentials;
+use fleet_client::Gateway;
+use fleet_gateway::{Ids as _, UuidIds};
+use fleet_protocol::envelope::Call;
+use fleet_protocol::event::AgentIdentity;
+use fleet_protocol::problem::Code;
+use fleet_protocol::scalar::{Name, Sha256, UserId};
+use fleet_protocol::verbs::member::GrantRole;
+use fleet_protocol::verbs::{agent, fleet, member};
+use fleet_protocol::{Command, Problem, Query, Reply};
+use serde_json::json;
+use sha2::Digest as _;
+
+use crate::command::say;
+use crate::args::{AgentJoin, AgentRotate};
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::{Context, system};
+
+/// Joins as a new agent, or comes back as a new incarnation of one that has joined here.
+pub(crate) async fn run(context: &Context, args: &AgentJoin) -> Result<Exit, CliError> {
+    let host = match &args.host {
+        Some(host) => host.clone(),
+        None => place::this_machine()?,
+    };
+    let joined = match place::known(args, &host)? {
+        Some(path) => {
+            // One at a time: the second process that joins as this agent is the newer incarnation.
+            let _lock = place::lock(&path)?;
+            let credentials = Credentials::read(&path)?;
+            check_role(args, &credentials)?;
+            let credentials = match credentials.agent.incarnation {
+                0 => enter(context, args, credentials, &path).await?,
+                _ => back(context, credentials, &path).await?,
+            };
+            (path, credentials)
+        }
+        None => new(context, args, &host).await?,
+    };
+    let (path, Credentials { agent, role, matrix, .. }) = joined;
+    let user = matrix.map(|m| m.user_id);
+    let answer = json!({ "agent": agent, "role": role, "credentials": path, "user": user });
+    context.out.answer(&answer, || {
+        let file = path.display();
+        format!(
+            "{} joined as incarnation {}; its credentials are in {file}\nexport FLEET_AGENT_CREDENTIALS={file}",
+            agent.name, agent.incarnation
+        )
+    })?;
+    Ok(Exit::Done)
+}
+
+fn check_role(args: &AgentJoin, credentials: &Credentials) -> Result<(), CliError> {
+    if credentials.role == args.role {
+        return Ok(());
+    }
+    Err(CliError::Usage(format!(
+        "{} has the role {}; join with --role {}, or as another agent with --name",
+        credentials.agent.name, credentials.role, credentials.role
+    )))
+}
+
+/// Makes a new agent: its name, its account, its token.
+async fn new(
+    context: &Context,
+    args: &AgentJoin,
+    host: &Name,
+) -> Result<(std::path::PathBuf, Credentials), CliError> {
+    let settings = context.settings()?;
+    let operator = say::gateway(&settings)?;
+    let name = match &args.name {
+        Some(name) => free(&operator, name).await?,
+        None => next_of_role(&operator, &args.role).await?,
+    };
+    let user: UserId = format!("@agent-{name}-{host}:{}", server(&operator).await?)
+        .parse()
+        .map_err(|e| CliError::Usage(format!("the user of {name} on {host} {e}")))?;
+    let path = place::file(args, &name, host)?;
+    let _lock = place::lock(&path)?;
+    let credentials = Credentials {
+        v: 1,
+        gateway: settings.gateway.url.clone(),
+        token: fresh(),
+        agent: AgentIdentity {
+            name,
+            host: host.clone(),
+            incarnation: 0,
+        },
+        joined_as: 0,
+        role: args.role.clone(),
+        matrix: match args.no_matrix {
+            true => None,
+            false => account::ensure(&settings, &user).await?,
+        },
+    };
+    credentials.store(&path)?;
+    let credentials = admit(context, &operator, args, credentials, &user, &path).await?;
+    Ok((path, credentials))
+}
+
+/// Goes on with a join that was cut off.
+async fn enter(
+    context: &Context,
+    args: &AgentJoin,
+    credentials: Credentials,
+    path: &Path,
+) -> Result<Credentials, CliError> {
+    let operator = say::gateway(&context.settings()?)?;
+    let AgentIdentity { name, host, .. } = &credentials.agent;
+    let user = match &credentials.matrix {
+        Some(account) => account.user_id.clone(),
+        None => format!("@agent-{name}-{host}:{}", server(&operator).await?)
+            .parse()
+            .map_err(|e| CliError::Usage(format!("the user of {name} {e}")))?,
+    };
+    admit(context, &operator, args, credentials, &user, path).await
+}
+
+/// Lets the fleet know the agent: its grant, its name, its token's SHA-256. Each step may be repeated.
+async fn admit(
+    context: &Context,
+    operator: &Gateway,
+    args: &AgentJoin,
+    credentials: Credentials,
+    user: &UserId,
+    path: &Path,
+) -> Result<Credentials, CliError> {
+    let AgentIdentity { name, host, .. } = credentials.agent.clone();
+    let add = member::Add {
+        user: user.clone(),
+        role: Some(GrantRole::Agent),
+    };
+    write(operator, None, add.into()).await?;
+    let register = agent::Register {
+        name: name.clone(),
+        role: credentials.role.clone(),
+        host,
+        runtime: args.runtime.clone(),
+        model: args.model.clone(),
+        user: Some(user.clone()),
+    };
+    let registered = write(operator, None, register.into()).await?;
+    let token = agent::Token {
+        name,
+        sha256: sha256(&credentials.token)?,
+    };
+    write(operator, None, token.into()).await?;
+    context.out.progress("the bot invites the agent's account to the rooms of its grants");
+    keep(credentials, registered, path)
+}
+
+/// Comes back: a new incarnation with the token it has.
+async fn back(
+    context: &Context,
+    mut credentials: Credentials,
+    path: &Path,
+) -> Result<Credentials, CliError> {
+    let gateway = Gateway::new(credentials.gateway.clone(), credentials.token.as_str())?;
+    if let Some(lost) = account::lost(context, &credentials).await? {
+        credentials.matrix = lost;
+    }
+    let register = agent::Register {
+        name: credentials.agent.name.clone(),
+        role: credentials.role.clone(),
+        host: credentials.agent.host.clone(),
+        runtime: None,
+        model: None,
+        user: None,
+    };
+    let registered = write(&gateway, Some(&credentials.agent), register.into()).await?;
+    keep(credentials, registered, path)
+}
+
+fn keep(
+    mut credentials: Credentials,
+    registered: Reply,
+    path: &Path,
+) -> Result<Credentials, CliError> {
+    let Reply::Agent(changed) = registered else {
+        return Err(CliError::Internal("a registration answers no agent".into()));
+    };
+    credentials.agent.incarnation = changed.now.incarnation;
+    credentials.joined_as = changed.now.incarnation;
+    credentials.store(path)?;
+    Ok(credentials)
+}
+
+/// Changes the agent's token. The new one is in a file of its own until the fleet knows it.
+pub(crate) async fn rotate(context: &Context, args: &AgentRotate) -> Result<Exit, CliError> {
+    let path = &args.credentials;
+    let _lock = place::lock(path)?;
+    let before = Credentials::read(path)?;
+    let pending = path.with_extension("next");
+    let after = match pending.exists() {
+        // Cut off before: whether the fleet knows it, it is the one to go on with.
+        true => Credentials::read(&pending)?,
+        false => Credentials {
+            token: fresh(),
+            ..before.clone()
+        },
+    };
+    after.store(&pending)?;
+    let token = || -> Result<Command, CliError> {
+        Ok(agent::Token {
+            name: before.agent.name.clone(),
+            sha256: sha256(&after.token)?,
+        }
+        .into())
+    };
+    let old = Gateway::new(before.gateway.clone(), before.token.as_str())?;
+    match write(&old, Some(&before.agent), token()?).await {
+        Err(error) if error.problem().is_some_and(|p| p.code == Code::Unauthenticated) => {
+            let new = Gateway::new(after.gateway.clone(), after.token.as_str())?;
+            write(&new, Some(&before.agent), token()?).await?;
+        }
+        answer => {
+            answer?;
+        }
+    }
+    std::fs::rename(&pending, path).map_err(|e| CliError::file(path, e))?;
+    let name = &before.agent.name;
+    context.out.answer(&json!({ "rotated": name }), || {
+        format!("{name} has a new token; the one before stops working within seconds")
+    })?;
+    Ok(Exit::Done)
+}
+
+/// A name that nobody has.
+async fn free(operator: &Gateway, name: &Name) -> Result<Name, CliError> {
+    if agents(operator).await?.iter().all(|taken| taken != name) {
+        return Ok(name.clone());
+    }
+    Err(CliError::Refused(Box::new(
+        Problem::new(Code::Exists, format!("there is an agent {name}, which did not join from here"))
+            .remedy("choose another name, or leave --name out"),
+    )))
+}
+
+/// `code-1`, or the first number that is free.
+async fn next_of_role(operator: &Gateway, role: &Name) -> Result<Name, CliError> {
+    let taken = agents(operator).await?;
+    let free = (1_u32..)
+        .map(|n| format!("{role}-{n}"))
+        .find(|name| taken.iter().all(|t| t.as_str() != name))
+        .and_then(|name| name.parse().ok());
+    free.ok_or_else(|| CliError::Usage(format!("the role {role} is too long for a name")))
+}
+
+async fn agents(operator: &Gateway) -> Result<Vec<Name>, CliError> {
+    match ask(operator, agent::List { all: true }.into()).await? {
+        Reply::Agents(all) => Ok(all.into_iter().map(|a| a.name).collect()),
+        _ => Err(CliError::Internal("a list of agents is no list".into())),
+    }
+}
+
+/// What stands behind the colon of the fleet's users.
+async fn server(operator: &Gateway) -> Result<String, CliError> {
+    let server = match ask(operator, fleet::WhoAmI {}.into()).await? {
+        Reply::WhoAmI(me) => me
+            .principal
+            .split_once(':')
+            .map(|(_, server)| server.to_owned()),
+        _ => None,
+    };
+    server.ok_or_else(|| {
+        CliError::Usage("the operator's token acts for no Matrix user; make one with --user".into())
+    })
+}
+
+async fn ask(gateway: &Gateway, request: Query) -> Result<Reply, CliError> {
+    let call = Call {
+        request,
+        agent: None,
+        lease: None,
+        chain: None,
+        room: None,
+    };
+    Ok(gateway.query(&call).await?)
+}
+
+async fn write(
+    gateway: &Gateway,
+    agent: Option<&AgentIdentity>,
+    request: Command,
+) -> Result<Reply, CliError> {
+    let call = Call {
+        request,
+        agent: agent.cloned(),
+        lease: None,
+        chain: None,
+        room: None,
+    };
+    let receipt = gateway.command(&call, &system::id().to_string()).await?;
+    match (receipt.reply, receipt.problem) {
+        (Some(reply), None) => Ok(reply),
+        (_, Some(problem)) => Err(CliError::Refused(Box::new(problem))),
+        (None, None) => Err(CliError::Internal("a receipt without an answer".into())),
+    }
+}
+
+/// A token that nobody can guess (doctrine 16).
+fn fresh() -> String {
+    let random: String = UuidIds.secret().iter().map(|b| format!("{b:02x}")).collect();
+    format!("magt_{random}")
+}
+
+fn sha256(token: &str) -> Result<Sha256, CliError> {
+    let hex: String = sha2::Sha256::digest(token.as_bytes())
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect();
+    hex.parse()
+        .map_err(|e| CliError::Internal(format!("a SHA-256 {e}")))
+}
