@@ -162,6 +162,8 @@ pub enum Measured {
     Gateway,
     /// From a ballot to its card, and a thousand ballots at once
     Board,
+    /// Messages between agents, and a crew that claims and completes while some of it is cut off
+    Agents,
     /// Memory after a burst, and processor time when nothing happens
     Memory,
     /// All of it
@@ -189,6 +191,12 @@ pub struct Bench {
     /// Seconds without traffic over which processor time is measured
     #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=3_600))]
     pub idle: u32,
+    /// Agents of a crew
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(4..=1_000))]
+    pub agents: u32,
+    /// Tasks of a crew
+    #[arg(long, value_name = "N", default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub tasks: u32,
     /// Exit with code 6 if a measure misses its target
     #[arg(long)]
     pub strict: bool,

@@ -21,7 +21,10 @@ async fn shell(world: &World, variables: &[(&str, &str)], line: &[&str]) -> Resu
         String::from_utf8_lossy(&output.stdout).into_owned(),
         String::from_utf8_lossy(&output.stderr).into_owned(),
     );
-    assert!(!said.contains("magt_") && !error.contains("magt_"), "a token is shown");
+    assert!(
+        !said.contains("magt_") && !error.contains("magt_"),
+        "a token is shown"
+    );
     if output.status.success() {
         return Ok(serde_json::from_str(&said).unwrap_or_else(|e| panic!("{e}: {said}")));
     }
@@ -49,15 +52,23 @@ async fn an_agent_joins_comes_back_and_is_told_apart_from_its_former_self() {
     let world = World::raise().await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let (file, first) = join(&world, folder.path(), &["--runtime", "script"]).await;
-    assert_eq!(first["agent"], json!({ "name": "code-1", "host": "box", "incarnation": 1 }));
-    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(
+        first["agent"],
+        json!({ "name": "code-1", "host": "box", "incarnation": 1 })
+    );
+    assert_eq!(
+        std::fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
     let account = &read(&file)["matrix"];
     let token = account["access_token"].as_str().unwrap();
     let url = account["homeserver"].as_str().unwrap().parse().unwrap();
     let matrix = Matrix::with_token(url, token).await.unwrap();
     assert_eq!(matrix.user_id(), first["user"].as_str().unwrap());
 
-    shell(&world, &[], &["agent", "send", "--to", "code-1", "hello"]).await.unwrap();
+    shell(&world, &[], &["agent", "send", "--to", "code-1", "hello"])
+        .await
+        .unwrap();
     let next = ["agent", "next", "--wait", "0"];
     let taken = shell(&world, &as_agent(&file), &next).await.unwrap();
     assert_eq!(taken["items"][0]["text"], "hello");
@@ -71,20 +82,32 @@ async fn an_agent_joins_comes_back_and_is_told_apart_from_its_former_self() {
     assert!(stale.contains("agent.stale_incarnation"), "{stale}");
     let taken = shell(&world, &as_agent(&file), &next).await.unwrap();
     assert_eq!(taken["items"][0]["deliveries"], 2);
-    shell(&world, &as_agent(&file), &["agent", "ack", "n1"]).await.unwrap();
+    shell(&world, &as_agent(&file), &["agent", "ack", "n1"])
+        .await
+        .unwrap();
 
     // A name is one agent's, wherever somebody else would like to be it.
     let elsewhere = folder.path().join("elsewhere.json");
-    let line = ["agent", "join", "--role", "code", "--name", "code-1", "--host", "other"];
-    let taken = shell(&world, &as_agent(&elsewhere), &line).await.unwrap_err();
+    let line = [
+        "agent", "join", "--role", "code", "--name", "code-1", "--host", "other",
+    ];
+    let taken = shell(&world, &as_agent(&elsewhere), &line)
+        .await
+        .unwrap_err();
     assert!(taken.contains("register.exists"), "{taken}");
     assert!(!elsewhere.exists());
 
     let before = read(&file)["token"].clone();
-    shell(&world, &as_agent(&file), &["agent", "rotate"]).await.unwrap();
+    shell(&world, &as_agent(&file), &["agent", "rotate"])
+        .await
+        .unwrap();
     assert_ne!(read(&file)["token"], before);
-    shell(&world, &as_agent(&file), &["agent", "heartbeat"]).await.unwrap();
-    shell(&world, &[], &["agent", "revoke", "code-1"]).await.unwrap();
+    shell(&world, &as_agent(&file), &["agent", "heartbeat"])
+        .await
+        .unwrap();
+    shell(&world, &[], &["agent", "revoke", "code-1"])
+        .await
+        .unwrap();
     eventually("a revoked token stops working", || async {
         let refused = shell(&world, &as_agent(&file), &["agent", "heartbeat"]).await;
         refused.err().filter(|e| e.contains("auth.unauthenticated"))
@@ -102,11 +125,15 @@ async fn a_message_of_an_agent_reaches_an_inbox_once_and_a_forged_one_never() {
     let (two, _) = join(&world, folder.path(), &["--name", "code-2"]).await;
     let account = read(&one)["matrix"].clone();
     let url = account["homeserver"].as_str().unwrap().parse().unwrap();
-    let matrix = Matrix::with_token(url, account["access_token"].as_str().unwrap()).await.unwrap();
-    assert_eq!(joined["user"], matrix.user_id());
-    eventually("the agent may join", || async { matrix.join(&world.lobby).await.ok() })
+    let matrix = Matrix::with_token(url, account["access_token"].as_str().unwrap())
         .await
         .unwrap();
+    assert_eq!(joined["user"], matrix.user_id());
+    eventually("the agent may join", || async {
+        matrix.join(&world.lobby).await.ok()
+    })
+    .await
+    .unwrap();
     let said = |text: &str, from: &str, incarnation: u64| {
         json!({
             "msgtype": "m.text", "body": format!("[box:{from} -> box:code-2] {text}"),
@@ -122,7 +149,10 @@ async fn a_message_of_an_agent_reaches_an_inbox_once_and_a_forged_one_never() {
         (&matrix, said("look at t3", "code-1", 1)),
     ] {
         let key = world.transaction();
-        let event = sender.send(&world.lobby, "m.room.message", &content, &key).await.unwrap();
+        let event = sender
+            .send(&world.lobby, "m.room.message", &content, &key)
+            .await
+            .unwrap();
         let receipt = follow
             .until("the receipt", std::time::Duration::from_secs(30), |seen| {
                 seen.event.event_type == "dev.mosaicstack.fleet.receipt"
@@ -131,9 +161,15 @@ async fn a_message_of_an_agent_reaches_an_inbox_once_and_a_forged_one_never() {
             .await
             .unwrap();
         let is_done = receipt.event.content["outcome"] == "done";
-        assert_eq!(is_done, content["body"].as_str().unwrap().ends_with("t3"), "{receipt:?}");
+        assert_eq!(
+            is_done,
+            content["body"].as_str().unwrap().ends_with("t3"),
+            "{receipt:?}"
+        );
     }
-    let taken = shell(&world, &as_agent(&two), &["agent", "next", "--limit", "9"]).await.unwrap();
+    let taken = shell(&world, &as_agent(&two), &["agent", "next", "--limit", "9"])
+        .await
+        .unwrap();
     let items = taken["items"].as_array().unwrap();
     assert_eq!((items.len(), &items[0]["text"]), (1, &json!("look at t3")));
     world.end().await;

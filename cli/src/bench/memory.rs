@@ -55,7 +55,7 @@ fn read(pid: u32, file: &str) -> Result<String, CliError> {
 }
 
 /// Resident memory in MB.
-fn resident(pid: u32) -> Result<f64, CliError> {
+pub(super) fn resident(pid: u32) -> Result<f64, CliError> {
     resident_in(&read(pid, "status")?)
         .ok_or_else(|| CliError::Internal("the kernel tells no resident memory".into()))
 }

@@ -4,6 +4,7 @@
 //! floor of a round trip is an echo bot: the same session, store, filter and message size, and no
 //! register. The floor of a commit is a bare transaction with the same rows.
 
+mod agents;
 mod board;
 mod burst;
 mod commits;
@@ -110,6 +111,9 @@ async fn measure(out: Output, fleet: &Fleet, args: &Bench) -> Result<Vec<Measure
                 tell(vec![rate])?;
             }
         }
+    }
+    if is_asked(Measured::Agents) {
+        tell(agents::measure(out, fleet, args.agents, args.tasks).await?)?;
     }
     if is_asked(Measured::Memory) {
         let idle = Duration::from_secs(args.idle.into());

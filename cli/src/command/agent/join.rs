@@ -22,8 +22,8 @@ use fleet_protocol::{Command, Problem, Query, Reply};
 use serde_json::json;
 use sha2::Digest as _;
 
-use crate::command::say;
 use crate::args::{AgentJoin, AgentRotate};
+use crate::command::say;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::{Context, system};
@@ -48,7 +48,15 @@ pub(crate) async fn run(context: &Context, args: &AgentJoin) -> Result<Exit, Cli
         }
         None => new(context, args, &host).await?,
     };
-    let (path, Credentials { agent, role, matrix, .. }) = joined;
+    let (
+        path,
+        Credentials {
+            agent,
+            role,
+            matrix,
+            ..
+        },
+    ) = joined;
     let user = matrix.map(|m| m.user_id);
     let answer = json!({ "agent": agent, "role": role, "credentials": path, "user": user });
     context.out.answer(&answer, || {
@@ -127,7 +135,7 @@ async fn enter(
     admit(context, &operator, args, credentials, &user, path).await
 }
 
-/// Lets the fleet know the agent: its grant, its name, its token's SHA-256. Each step may be repeated.
+/// Lets the fleet know the agent of a credentials file.
 async fn admit(
     context: &Context,
     operator: &Gateway,
@@ -137,27 +145,44 @@ async fn admit(
     path: &Path,
 ) -> Result<Credentials, CliError> {
     let AgentIdentity { name, host, .. } = credentials.agent.clone();
-    let add = member::Add {
-        user: user.clone(),
-        role: Some(GrantRole::Agent),
-    };
-    write(operator, None, add.into()).await?;
     let register = agent::Register {
-        name: name.clone(),
+        name,
         role: credentials.role.clone(),
         host,
         runtime: args.runtime.clone(),
         model: args.model.clone(),
         user: Some(user.clone()),
     };
-    let registered = write(operator, None, register.into()).await?;
+    let agent = enroll(operator, register, &credentials.token).await?;
+    if credentials.matrix.is_some() {
+        let said = "the bot invites the agent's account to the rooms of its grants";
+        context.out.progress(said);
+    }
+    keep(credentials, agent.incarnation, path)
+}
+
+/// Lets the fleet know an agent: its grant, its name, its token's SHA-256. Each step may be repeated.
+pub(crate) async fn enroll(
+    operator: &Gateway,
+    register: agent::Register,
+    token: &str,
+) -> Result<AgentIdentity, CliError> {
+    if let Some(user) = register.user.clone() {
+        let role = Some(GrantRole::Agent);
+        write(operator, None, member::Add { user, role }.into()).await?;
+    }
+    let (name, host) = (register.name.clone(), register.host.clone());
+    let incarnation = incarnation(write(operator, None, register.into()).await?)?;
     let token = agent::Token {
-        name,
-        sha256: sha256(&credentials.token)?,
+        name: name.clone(),
+        sha256: sha256(token)?,
     };
     write(operator, None, token.into()).await?;
-    context.out.progress("the bot invites the agent's account to the rooms of its grants");
-    keep(credentials, registered, path)
+    Ok(AgentIdentity {
+        name,
+        host,
+        incarnation,
+    })
 }
 
 /// Comes back: a new incarnation with the token it has.
@@ -179,19 +204,23 @@ async fn back(
         user: None,
     };
     let registered = write(&gateway, Some(&credentials.agent), register.into()).await?;
-    keep(credentials, registered, path)
+    keep(credentials, incarnation(registered)?, path)
+}
+
+fn incarnation(registered: Reply) -> Result<u64, CliError> {
+    match registered {
+        Reply::Agent(changed) => Ok(changed.now.incarnation),
+        _ => Err(CliError::Internal("a registration answers no agent".into())),
+    }
 }
 
 fn keep(
     mut credentials: Credentials,
-    registered: Reply,
+    incarnation: u64,
     path: &Path,
 ) -> Result<Credentials, CliError> {
-    let Reply::Agent(changed) = registered else {
-        return Err(CliError::Internal("a registration answers no agent".into()));
-    };
-    credentials.agent.incarnation = changed.now.incarnation;
-    credentials.joined_as = changed.now.incarnation;
+    credentials.agent.incarnation = incarnation;
+    credentials.joined_as = incarnation;
     credentials.store(path)?;
     Ok(credentials)
 }
@@ -220,7 +249,11 @@ pub(crate) async fn rotate(context: &Context, args: &AgentRotate) -> Result<Exit
     };
     let old = Gateway::new(before.gateway.clone(), before.token.as_str())?;
     match write(&old, Some(&before.agent), token()?).await {
-        Err(error) if error.problem().is_some_and(|p| p.code == Code::Unauthenticated) => {
+        Err(error)
+            if error
+                .problem()
+                .is_some_and(|p| p.code == Code::Unauthenticated) =>
+        {
             let new = Gateway::new(after.gateway.clone(), after.token.as_str())?;
             write(&new, Some(&before.agent), token()?).await?;
         }
@@ -242,8 +275,11 @@ async fn free(operator: &Gateway, name: &Name) -> Result<Name, CliError> {
         return Ok(name.clone());
     }
     Err(CliError::Refused(Box::new(
-        Problem::new(Code::Exists, format!("there is an agent {name}, which did not join from here"))
-            .remedy("choose another name, or leave --name out"),
+        Problem::new(
+            Code::Exists,
+            format!("there is an agent {name}, which did not join from here"),
+        )
+        .remedy("choose another name, or leave --name out"),
     )))
 }
 
@@ -265,7 +301,7 @@ async fn agents(operator: &Gateway) -> Result<Vec<Name>, CliError> {
 }
 
 /// What stands behind the colon of the fleet's users.
-async fn server(operator: &Gateway) -> Result<String, CliError> {
+pub(crate) async fn server(operator: &Gateway) -> Result<String, CliError> {
     let server = match ask(operator, fleet::WhoAmI {}.into()).await? {
         Reply::WhoAmI(me) => me
             .principal
@@ -278,7 +314,7 @@ async fn server(operator: &Gateway) -> Result<String, CliError> {
     })
 }
 
-async fn ask(gateway: &Gateway, request: Query) -> Result<Reply, CliError> {
+pub(crate) async fn ask(gateway: &Gateway, request: Query) -> Result<Reply, CliError> {
     let call = Call {
         request,
         agent: None,
@@ -289,7 +325,7 @@ async fn ask(gateway: &Gateway, request: Query) -> Result<Reply, CliError> {
     Ok(gateway.query(&call).await?)
 }
 
-async fn write(
+pub(crate) async fn write(
     gateway: &Gateway,
     agent: Option<&AgentIdentity>,
     request: Command,
@@ -310,8 +346,12 @@ async fn write(
 }
 
 /// A token that nobody can guess (doctrine 16).
-fn fresh() -> String {
-    let random: String = UuidIds.secret().iter().map(|b| format!("{b:02x}")).collect();
+pub(crate) fn fresh() -> String {
+    let random: String = UuidIds
+        .secret()
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect();
     format!("magt_{random}")
 }
 

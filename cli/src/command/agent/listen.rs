@@ -36,7 +36,9 @@ pub(crate) async fn run(context: &Context) -> Result<Exit, CliError> {
                 }
             }
             Err(CliError::Refused(problem)) if is_passing(problem.code) => {
-                context.out.progress(&format!("{}; it is asked again", problem.detail));
+                context
+                    .out
+                    .progress(&format!("{}; it is asked again", problem.detail));
                 tokio::select! {
                     () = stop.cancelled() => return Ok(Exit::Done),
                     () = tokio::time::sleep(pause) => {}

@@ -1,0 +1,136 @@
+//! Agents at work: messages between two of them against the homeserver's bare send to sync, a listener's
+//! memory, and a crew that claims and completes while some of it is cut off.
+
+mod crew;
+mod listener;
+
+use std::time::Duration;
+
+use fleet_agent::matrix::{Matrix, text};
+use fleet_protocol::scalar::Count;
+use fleet_protocol::verbs::inbox::{Ack, Next, Send};
+use fleet_protocol::{Query, Reply};
+use tokio::time::Instant;
+
+use super::ears::Ears;
+use super::measure::{Figure, Target, percentile};
+use crate::command::say;
+use crate::error::CliError;
+use crate::output::Output;
+use crate::raise::Fleet;
+
+use crew::Member;
+
+/// Messages of each side; one chain holds 200.
+const MESSAGES: usize = 150;
+/// Of them, those that are not counted.
+const WARMING: usize = 10;
+
+/// Measures with so many agents and tasks.
+pub(crate) async fn measure(
+    out: Output,
+    fleet: &Fleet,
+    agents: u32,
+    tasks: u32,
+) -> Result<Vec<Figure>, CliError> {
+    let operator = say::gateway(&fleet.settings)?;
+    let host = &fleet.settings.gateway.url;
+    out.progress(&format!("{agents} agents join"));
+    let mut members = Vec::new();
+    for n in 1..=agents {
+        members.push(Member::join(&operator, host, n).await?);
+    }
+    let [one, two, ..] = members.as_slice() else {
+        return Err(CliError::Usage("agents are measured in twos".into()));
+    };
+    out.progress("messages from one agent to another, and of the homeserver alone");
+    let mut figures = messages(fleet, one, two).await?;
+    figures.push(listener::memory(one, two).await?);
+    figures.extend(crew::work(out, &operator, members, tasks).await?);
+    Ok(figures)
+}
+
+/// From an agent's send to the other's receipt from its inbox; beside it the homeserver's send to sync.
+async fn messages(fleet: &Fleet, one: &Member, two: &Member) -> Result<Vec<Figure>, CliError> {
+    let url = fleet.stack.homeserver().url.clone();
+    let token = fleet.operator.session()?.access_token.clone();
+    let human = Matrix::with_token(url, token.expose()).await?;
+    let room = human.create_room("bench", &[]).await?;
+    let mut ears = Ears::open(human.clone()).await?;
+    let (mut times, mut floor) = (Vec::new(), Vec::new());
+    for n in 0..MESSAGES {
+        let bare = bare(&human, &mut ears, &room, n).await?;
+        let ours = ours(one, two).await?;
+        if n >= WARMING {
+            floor.push(bare);
+            times.push(ours);
+        }
+    }
+    let figure = |name, per_mille, target| {
+        Some(Figure {
+            name,
+            unit: "ms",
+            value: percentile(&times, per_mille)?,
+            floor: percentile(&floor, per_mille),
+            target,
+        })
+    };
+    let figures = [
+        figure("message_p50", 500, Some(Target::RatioAndAdded(1.3, 10.0))),
+        figure("message_p99", 990, None),
+    ];
+    Ok(figures.into_iter().flatten().collect())
+}
+
+async fn bare(human: &Matrix, ears: &mut Ears, room: &str, n: usize) -> Result<Duration, CliError> {
+    let began = Instant::now();
+    let sent = human
+        .send(
+            room,
+            "m.room.message",
+            &text("measure"),
+            &format!("bare-{n}"),
+        )
+        .await?;
+    loop {
+        if let Some(heard) = ears.next().await?
+            && heard.event_id == sent
+        {
+            return Ok(heard.at.duration_since(began));
+        }
+    }
+}
+
+/// The other waits when it is sent.
+async fn ours(one: &Member, two: &Member) -> Result<Duration, CliError> {
+    let waiting = async {
+        let next = Next {
+            wait: None,
+            limit: Some(Count::from(1)),
+        };
+        let taken = two.ask(Query::from(next)).await?;
+        Ok::<_, CliError>((taken, Instant::now()))
+    };
+    let sending = async {
+        // Long enough for the wait to have begun.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let began = Instant::now();
+        one.say(Send {
+            to: two.address()?,
+            text: crew::fixed("measure")?,
+            class: None,
+        })
+        .await?;
+        Ok::<_, CliError>(began)
+    };
+    let ((taken, at), began) = tokio::try_join!(waiting, sending)?;
+    let Reply::Items(items) = taken else {
+        return Err(CliError::Internal("an inbox answers no items".into()));
+    };
+    let items = items
+        .iter()
+        .map(|i| crew::fixed(&i.id))
+        .collect::<Result<Vec<_>, _>>()?;
+    two.say(Ack { items }).await?;
+    Ok(at.duration_since(began))
+}
