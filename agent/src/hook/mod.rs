@@ -189,6 +189,7 @@ async fn report(
         model: Some(model.clone()),
         provider: None,
         session: meter.parse().ok(),
+        meter: None,
         attempt: count(work.attempt.into()),
         spent_at: None,
     };
