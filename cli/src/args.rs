@@ -158,6 +158,8 @@ pub enum Measured {
     Burst,
     /// Commands per second over HTTP
     Gateway,
+    /// Admissions per second under limits that all share, and the status of a long ledger; not one of `all`
+    Budget,
     /// From a ballot to its card, and a thousand ballots at once
     Board,
     /// Memory after a burst, and processor time when nothing happens

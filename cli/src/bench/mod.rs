@@ -5,6 +5,7 @@
 //! register. The floor of a commit is a bare transaction with the same rows.
 
 mod board;
+mod budget;
 mod burst;
 mod commits;
 mod ears;
@@ -93,6 +94,9 @@ async fn measure(out: Output, fleet: &Fleet, args: &Bench) -> Result<Vec<Measure
     };
     if is_asked(Measured::Gateway) {
         tell(commits::measure(out, fleet, args.samples).await?)?;
+    }
+    if args.measured == Measured::Budget {
+        tell(budget::measure(out, fleet, args.samples).await?)?;
     }
     if is_asked(Measured::Roundtrip) || is_asked(Measured::Board) || needs_burst {
         let count = if needs_burst { burst::ROOMS } else { 1 };
