@@ -160,6 +160,8 @@ pub enum Measured {
     Burst,
     /// Commands per second over HTTP
     Gateway,
+    /// Admissions per second under limits that all share, and the status of a long ledger; not one of `all`
+    Budget,
     /// From a ballot to its card, and a thousand ballots at once
     Board,
     /// Messages between agents, and a crew that claims and completes while some of it is cut off

@@ -8,7 +8,7 @@ use fleet_protocol::{Problem, Reply, Request};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::db;
+use crate::db::{self, Tx};
 use crate::execute::{Actor, Place, Stop};
 use crate::http::Caller;
 use crate::journal::{self, Ask, Entry, Seen};
@@ -20,7 +20,8 @@ const LOBBY: &str = "lobby";
 /// How often a call is tried.
 const TRIES: u32 = 5;
 
-/// Executes a command once under its key; a repetition gets the stored receipt.
+/// Executes a command once under its key; a repetition gets the stored receipt. Claims share a transaction with
+/// those that wait at the same time.
 ///
 /// # Errors
 /// [`Code::KeyReused`] for another body under the same key; faults of the database.
@@ -30,12 +31,28 @@ pub(crate) async fn command(
     key: &str,
     call: &Call<Command>,
 ) -> Result<Receipt, Stop> {
-    let key = journal::key_of(caller.principal(), key);
-    let request = Request::Command(call.request.clone());
+    if let (Command::TaskClaim(_), Some(combiner)) = (&call.request, &core.combiner)
+        && let Some(receipt) = combiner.claim(caller, key, call).await
+    {
+        return receipt;
+    }
+    alone(core, caller, key, call).await
+}
+
+/// The same in a transaction of its own.
+///
+/// # Errors
+/// As of [`command`].
+pub(crate) async fn alone(
+    core: &Core,
+    caller: &Caller,
+    key: &str,
+    call: &Call<Command>,
+) -> Result<Receipt, Stop> {
     let mut tried = 0;
     loop {
         tried += 1;
-        match attempt(core, caller, &key, call, &request).await {
+        match attempt(core, caller, key, call).await {
             Err(Stop::Database(e)) if tried < TRIES && db::is_worth_repeating(&e) => {
                 tracing::warn!(key, tried, error = %e, "a call is tried again");
             }
@@ -49,17 +66,57 @@ async fn attempt(
     caller: &Caller,
     key: &str,
     call: &Call<Command>,
-    request: &Request,
 ) -> Result<Receipt, Stop> {
+    let mut tx = db::begin(&core.pool, &caller.tenant).await?;
+    let done = within(core, &mut tx, caller, key, call).await?;
+    tx.commit().await?;
+    Ok(done.told(core))
+}
+
+/// What became of a command, before it is committed.
+pub(crate) struct Done {
+    receipt: Receipt,
+    has_said: bool,
+    woken: Vec<Uuid>,
+}
+
+impl Done {
+    /// Once it is committed: wakes who waits for what was written. Its receipt.
+    pub(crate) fn told(self, core: &Core) -> Receipt {
+        if self.has_said {
+            core.hub.written();
+        }
+        core.hub.filled(&self.woken);
+        self.receipt
+    }
+}
+
+/// The command within a transaction whose savepoint is its own. After an error of the database the transaction is of
+/// no use any more.
+///
+/// # Errors
+/// As of [`command`].
+pub(crate) async fn within(
+    core: &Core,
+    tx: &mut Tx,
+    caller: &Caller,
+    key: &str,
+    call: &Call<Command>,
+) -> Result<Done, Stop> {
+    let key = &journal::key_of(caller.principal(), key);
+    let request = &Request::Command(call.request.clone());
     let tenant = &caller.tenant;
-    let mut tx = db::begin(&core.pool, tenant).await?;
-    let mut seen = journal::look(&mut tx, &ask(caller, key, call)).await?;
+    let mut seen = journal::look(tx, &ask(caller, key, call)).await?;
     let digest = journal::digest(request, call.agent.as_ref(), call.lease.as_ref());
     if let Some(prior) = seen.prior.take() {
         let receipt = prior.replay(&digest);
         return match &receipt.problem {
             Some(problem) if problem.code == Code::KeyReused => Err(problem.clone().into()),
-            _ => Ok(receipt),
+            _ => Ok(Done {
+                receipt,
+                has_said: false,
+                woken: Default::default(),
+            }),
         };
     }
     let (actor, place) = (actor(caller, call, &seen), place(&seen));
@@ -75,7 +132,7 @@ async fn attempt(
     let mut ended = match may(call, &seen, &actor, request) {
         Err(problem) => Ended::refused(problem, admission),
         Ok(()) => {
-            run::settle(&mut tx, &job, core.ids.as_ref(), async |exec| {
+            run::settle(tx, &job, core.ids.as_ref(), async |exec| {
                 run::request(exec, request).await.map(Some)
             })
             .await?
@@ -97,13 +154,12 @@ async fn attempt(
         now,
         receipt: &receipt,
     };
-    if !journal::write(&mut tx, &entry).await? {
+    if !journal::write(tx, &entry).await? {
         // Admitted by somebody else in between: the next try answers what they stored.
-        tx.rollback().await?;
         return Err(Stop::Database(db::again()));
     }
     let rows = std::mem::take(&mut ended.rows);
-    let (said, woken) = (!rows.is_empty(), std::mem::take(&mut ended.woken));
+    let (has_said, woken) = (!rows.is_empty(), std::mem::take(&mut ended.woken));
     let source = outbox::Source {
         tenant,
         place: &place,
@@ -111,14 +167,13 @@ async fn attempt(
         now,
         device: None,
     };
-    outbox::write(&mut tx, &source, rows).await?;
-    tx.commit().await?;
-    if said {
-        core.hub.written();
-    }
-    core.hub.filled(&woken);
+    outbox::write(tx, &source, rows).await?;
     entry.log("http", "");
-    Ok(receipt)
+    Ok(Done {
+        receipt,
+        has_said,
+        woken,
+    })
 }
 
 /// The answer to a query, and the agent that asked.

@@ -61,6 +61,14 @@ pub(crate) async fn begin(pool: &PgPool, tenant: &Name) -> Result<Tx, sqlx::Erro
     pool.begin_with(AssertSqlSafe(sql)).await
 }
 
+/// Keeps the work since [`begin`] and sets the savepoint `work` anew: what fails later leaves it alone.
+pub(crate) async fn mark(tx: &mut Tx) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql("RELEASE SAVEPOINT work; SAVEPOINT work")
+        .execute(&mut **tx)
+        .await
+        .map(drop)
+}
+
 /// Undoes the work since [`begin`]; the transaction goes on.
 pub(crate) async fn undo(tx: &mut Tx) -> Result<(), sqlx::Error> {
     sqlx::raw_sql("ROLLBACK TO SAVEPOINT work")

@@ -55,6 +55,7 @@ impl Door {
             clock: Box::new(clock),
             ids: Box::new(ids),
             hub: Hub::new(),
+            combiner: None,
         };
         Ok(Self { core, tenant })
     }

@@ -1,7 +1,10 @@
 //! What the database costs without a gateway: the floor that `fleet bench` measures `task add` against.
 
+mod budget;
+
 use std::sync::Arc;
 
+pub use budget::Updates;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, Row as _};
 
 use crate::{Ids, Secret, UuidIds, db};

@@ -15,6 +15,7 @@ use jiff::tz::TimeZone;
 use sqlx::PgPool;
 use uuid::Uuid;
 
+use crate::combine::Combiner;
 use crate::db::{self, Tx};
 use crate::execute::{self, Actor, Exec, NewRow, Place, Stop, Subject};
 use crate::hub::Hub;
@@ -31,6 +32,8 @@ pub(crate) struct Core {
     pub(crate) ids: Box<dyn Ids>,
     /// Wakes who waits for the outbox.
     pub(crate) hub: Hub,
+    /// Where claims wait for each other; none where nobody takes them together.
+    pub(crate) combiner: Option<Combiner>,
 }
 
 /// A request that is about to run.

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::hub::Hub;
 use crate::run::Core;
-use crate::{Clock, Ids, Settings, db, http, sweep};
+use crate::{Clock, Ids, Settings, combine, db, http, sweep};
 
 /// How long requests may go on after the gateway was told to stop.
 const GRACE: Duration = Duration::from_secs(20);
@@ -65,16 +65,19 @@ pub async fn serve_on(
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
     let pool = db::pool(settings.database_url.reveal(), settings.pool_size)?;
+    let (combiner, claims) = combine::new();
     let core = Arc::new(Core {
         pool: pool.clone(),
         clock: Box::new(clock),
         ids: Box::new(ids),
         hub: Hub::new(),
+        combiner: Some(combiner),
     });
     let router = http::router(core.clone(), &settings, recorder(), shutdown.clone());
     let background = shutdown.child_token();
     let mut tasks = JoinSet::new();
     tasks.spawn(sweep::run(core.clone(), background.clone()));
+    tasks.spawn(combine::run(core.clone(), claims, background.clone()));
     tasks.spawn({
         let (core, pool, stop) = (core.clone(), pool.clone(), background.clone());
         async move { core.hub.tell(pool, stop).await }

@@ -62,6 +62,7 @@ impl Sweeper {
                 clock: Box::new(clock),
                 ids: Box::new(ids),
                 hub: Hub::new(),
+                combiner: None,
             },
         })
     }

@@ -6,6 +6,7 @@
 
 mod agents;
 mod board;
+mod budget;
 mod burst;
 mod commits;
 mod ears;
@@ -94,6 +95,9 @@ async fn measure(out: Output, fleet: &Fleet, args: &Bench) -> Result<Vec<Measure
     };
     if is_asked(Measured::Gateway) {
         tell(commits::measure(out, fleet, args.samples).await?)?;
+    }
+    if args.measured == Measured::Budget {
+        tell(budget::measure(out, fleet, args.samples).await?)?;
     }
     if is_asked(Measured::Roundtrip) || is_asked(Measured::Board) || needs_burst {
         let count = if needs_burst { burst::ROOMS } else { 1 };

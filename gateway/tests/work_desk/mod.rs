@@ -235,6 +235,23 @@ impl Desk {
         done.unwrap_or_else(|p| panic!("{who}: {verb} in {room} was refused: {p:?}"))
     }
 
+    /// A command as it stands, under a key.
+    pub async fn under_key(&self, who: &str, key: &str, body: Value) -> Result<Receipt, Problem> {
+        let response = self
+            .client
+            .post(format!("{}/v1/commands", self.base))
+            .bearer_auth(&self.tokens[who])
+            .header("idempotency-key", key)
+            .json(&body)
+            .send()
+            .await
+            .expect("the gateway answers");
+        match response.status().is_success() {
+            true => Ok(response.json().await.expect("a receipt")),
+            false => Err(response.json().await.expect("a problem document")),
+        }
+    }
+
     /// A command as it stands.
     pub async fn call(&self, who: &str, body: Value) -> Result<Reply, Problem> {
         let response = self.post(who, "/v1/commands", body).await;
