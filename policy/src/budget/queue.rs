@@ -1,5 +1,7 @@
 //! Order of the queue, and what its heads reserve (budget.md, "Queue").
 
+use std::collections::BTreeMap;
+
 use fleet_protocol::Timestamp;
 
 use super::ladder::{Ahead, Reason};
@@ -62,5 +64,37 @@ pub fn ahead(blocked: &[Blocked], task: Waiting, now: Timestamp) -> Ahead {
         },
         // Who waits for knowledge or for the provider gains nothing by others waiting too.
         _ => Ahead::default(),
+    }
+}
+
+/// What one look through the queue has found to wait, by lane: tasks of a lane ask for the same, and
+/// differ only in how much they need. An admission makes room for nobody, so within one look whoever needs
+/// at least as much as one of its lane that waits waits too.
+#[derive(Debug, Clone)]
+pub struct Look<L> {
+    waiting: BTreeMap<L, (u64, Option<Timestamp>)>,
+}
+
+impl<L> Default for Look<L> {
+    fn default() -> Self {
+        Self {
+            waiting: BTreeMap::new(),
+        }
+    }
+}
+
+impl<L: Ord> Look<L> {
+    /// A task of a lane waits, with its need and its ETA.
+    pub fn waits(&mut self, lane: L, need: u64, eta: Option<Timestamp>) {
+        let least = self.waiting.entry(lane).or_insert((need, eta));
+        if need < least.0 {
+            *least = (need, eta);
+        }
+    }
+
+    /// Whether a task need not be looked at; then the ETA of the one that stands for it.
+    pub fn covers(&self, lane: &L, need: u64) -> Option<Option<Timestamp>> {
+        let (least, eta) = self.waiting.get(lane)?;
+        (need >= *least).then_some(*eta)
     }
 }

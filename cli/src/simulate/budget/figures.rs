@@ -1,6 +1,6 @@
 //! What the month came to, against the truth of the providers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fleet_protocol::Reply;
 use fleet_protocol::reply::{CalibrationView, WindowView};
@@ -17,10 +17,8 @@ use crate::error::CliError;
 #[derive(Debug, Clone, Copy)]
 struct Printed {
     starts_at: Instant,
-    /// At most this much may be spent before the next print, for tasks that ran then; none: unbounded.
+    /// At most this much may be spent by the next reports of the tasks that ran then; none: unbounded.
     bound: Option<u64>,
-    /// The most one report may add.
-    most: u64,
 }
 
 /// Collected while it runs.
@@ -33,8 +31,12 @@ pub(super) struct Measures {
     pub(super) false_refusals: u64,
     pub(super) waits: Vec<Instant>,
     pub(super) calibrations: Vec<CalibrationView>,
-    pub(super) admitted_since_print: u64,
     printed: BTreeMap<String, Printed>,
+    /// Tasks that ran at the last print and have not reported since.
+    due: BTreeSet<Spender>,
+    /// Per account: spent beyond their grants since the last print by what it did not speak of, which
+    /// is tasks that began later, and second reports.
+    unforeseen: BTreeMap<usize, u64>,
     beyond_printed: u64,
     over: Mean,
     under: Mean,
@@ -64,13 +66,29 @@ impl Mean {
 }
 
 impl Measures {
-    /// An attempt has spent so much of its grant.
-    pub(super) fn spent(&mut self, by: Spender, spent: u64, granted: u64) {
-        self.attempts.insert(by, (spent, granted));
+    /// An attempt has spent so much before and now of its grant.
+    pub(super) fn spent(
+        &mut self,
+        account: usize,
+        by: Spender,
+        (before, now): (u64, u64),
+        granted: u64,
+    ) {
+        self.attempts.insert(by, (now, granted));
+        if !self.due.remove(&by) {
+            let beyond = now.saturating_sub(granted.max(before));
+            *self.unforeseen.entry(account).or_default() += beyond;
+        }
+    }
+
+    /// Every window was printed while these attempts ran.
+    pub(super) fn printed_for(&mut self, running: BTreeSet<Spender>) {
+        self.due = running;
+        self.unforeseen.clear();
     }
 
     /// Compares what is printed of a window now, and what was printed before, with the provider's count.
-    pub(super) fn sample(&mut self, window: &WindowView, truth: u64, waits: bool) {
+    pub(super) fn sample(&mut self, account: usize, window: &WindowView, truth: u64, waits: bool) {
         let starts_at = window.starts_at.as_millis();
         if let Some(before) = self
             .printed
@@ -78,24 +96,15 @@ impl Measures {
             .filter(|p| p.starts_at == starts_at)
             && let Some(bound) = before.bound
         {
-            let with_new = bound + self.admitted_since_print * before.most;
-            self.beyond_printed += truth.saturating_sub(with_new);
+            let unforeseen = self.unforeseen.get(&account).copied().unwrap_or(0);
+            self.beyond_printed += truth.saturating_sub(bound.saturating_add(unforeseen));
         }
         let used = window.used();
-        let most = window
+        let bound = window
             .worst_beyond
-            .unwrap_or(0)
-            .max(self.printed.get(&window.title()).map_or(0, |p| p.most));
-        self.printed.insert(
-            window.title(),
-            Printed {
-                starts_at,
-                bound: window
-                    .worst_beyond
-                    .map(|worst| window.limit.max(used) + worst),
-                most,
-            },
-        );
+            .map(|worst| window.limit.max(used) + worst);
+        self.printed
+            .insert(window.title(), Printed { starts_at, bound });
         let (Some(planned), Some(allowance)) = (window.planned, window.allowance) else {
             return;
         };
@@ -196,7 +205,11 @@ impl World {
         };
         let busy = |a: &super::agents::Agent| matches!(a.state, State::Working(_) | State::Dead);
         let running = self.agents.iter().filter(|a| busy(a)).count();
-        let open = self.jobs.values().filter(|j| j.done_at.is_none()).count();
+        let open = self
+            .jobs
+            .iter()
+            .filter(|(n, j)| j.done_at.is_none() && self.fits(**n));
+        let open = open.count();
         Ok(Figures {
             tasks: self.jobs.len(),
             demand: 0.0,

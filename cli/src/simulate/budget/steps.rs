@@ -6,9 +6,9 @@ use fleet_protocol::reply::{AgentView, TaskView, WaitingView, WindowView};
 use fleet_protocol::{Problem, Reply, Timestamp};
 use serde_json::json;
 
-use super::agents::{Run, State};
+use super::agents::{Agent, Run, State};
 use super::provider::Instant;
-use super::world::{Event, World};
+use super::world::{Event, KINDS, World};
 use crate::error::CliError;
 
 /// Length of a step, after which an agent reports.
@@ -45,13 +45,22 @@ impl World {
                 }
             }
             Code::BudgetNever => {
-                // Every task fits every limit as a whole, so each refusal is a false one.
-                self.measures.false_refusals += 1;
+                let number = number(&problem.detail)?;
+                if self.fits(number) {
+                    self.measures.false_refusals += 1;
+                }
                 self.agents[agent].state = State::Idle;
             }
             _ => return Err(internal(format!("a claim: {}", problem.detail))),
         }
         Ok(())
+    }
+
+    /// Whether a task as a whole is within every limit of an account: to refuse it is a mistake.
+    pub(super) fn fits(&self, number: u32) -> bool {
+        let size = self.jobs.get(&number).map_or(0, |job| job.size);
+        let accounts = &mut self.accounts.iter();
+        accounts.any(|a| a.limits.iter().all(|l| size <= l.limit))
     }
 
     /// An attempt begins.
@@ -91,7 +100,6 @@ impl World {
             dies: false,
             is_bursty: self.chance.happens(0.05),
         };
-        self.measures.admitted_since_print += 1;
         self.agents[agent].run += 1;
         self.agents[agent].state = State::Working(Box::new(run));
         self.plan(agent)
@@ -181,12 +189,14 @@ impl World {
     async fn spend(&mut self, run: &mut Run) -> Result<(), CliError> {
         let (now, by) = (self.now(), (run.task, run.attempt));
         let amount = run.planned;
-        run.spent += amount;
         if amount == 0 {
             return Ok(());
         }
+        let before = run.spent;
+        run.spent += amount;
         let began = self.accounts[run.account].spend(now, amount, by);
-        self.measures.spent(by, run.spent, run.granted);
+        self.measures
+            .spent(run.account, by, (before, run.spent), run.granted);
         if let Some(end) = began {
             let name = self.accounts[run.account].name.clone();
             let at = Timestamp::from_millis(end).to_string();
@@ -341,10 +351,8 @@ impl World {
     /// Idle agents look for work, what is due is done, and every figure is compared with the truth.
     pub(super) async fn tick(&mut self) -> Result<(), CliError> {
         self.look().await?;
-        for agent in 0..self.agents.len() {
-            if matches!(self.agents[agent].state, State::Idle) {
-                self.claim(agent).await?;
-            }
+        for (_, role, _) in KINDS {
+            self.wake(role).await?;
         }
         let Reply::Budgets(windows) = self.ask(json!({ "budget.status": {} })).await? else {
             return Err(internal("a status"));
@@ -356,20 +364,46 @@ impl World {
         Ok(())
     }
 
+    /// Idle agents of a role ask for work until one of them is told that there is none: the others
+    /// would be told the same.
+    async fn wake(&mut self, role: &str) -> Result<(), CliError> {
+        let is_idle = |a: &Agent| a.role == role && matches!(a.state, State::Idle);
+        let idle: Vec<_> = (0..self.agents.len())
+            .filter(|i| is_idle(&self.agents[*i]))
+            .collect();
+        for agent in idle {
+            self.claim(agent).await?;
+            if matches!(self.agents[agent].state, State::Idle) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     fn compare(&mut self, windows: &[WindowView], waiting: &[WaitingView]) {
         let now = self.now();
         for window in windows {
-            let account = self.accounts.iter().find(|a| a.name == window.key.as_str());
-            let limit =
-                account.and_then(|a| a.limits.iter().find(|l| l.name == window.window.as_str()));
-            let Some(limit) = limit else { continue };
+            let account = (0..self.accounts.len())
+                .find(|i| self.accounts[*i].name == window.key.as_str());
+            let found = account.and_then(|i| {
+                let limits = &mut self.accounts[i].limits.iter();
+                Some((i, limits.find(|l| l.name == window.window.as_str())?))
+            });
+            let Some((account, limit)) = found else {
+                continue;
+            };
             let title = window.title();
             let waits = waiting
                 .iter()
                 .any(|w| w.binding == title && matches!(w.because.as_str(), "pacing" | "behind"));
-            self.measures.sample(window, limit.spent_at(now), waits);
+            self.measures
+                .sample(account, window, limit.spent_at(now), waits);
         }
-        self.measures.admitted_since_print = 0;
+        let running = self.agents.iter().filter_map(|a| match &a.state {
+            State::Working(run) => Some((run.task, run.attempt)),
+            _ => None,
+        });
+        self.measures.printed_for(running.collect());
     }
 
     async fn calibrate(&mut self) -> Result<(), CliError> {

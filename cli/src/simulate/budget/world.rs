@@ -39,6 +39,8 @@ pub(super) const KINDS: [(&str, &str, f64); 3] = [
 ];
 /// Spread of the sizes: the 95th percentile is 2.3 times the median.
 const SIGMA: f64 = 0.5;
+/// A 5-hour limit is at least so many of the largest median task, however small the month is.
+const TASKS_AT_LEAST: u64 = 5;
 /// How often limits are looked at, and what is due is done.
 const TICK: Instant = 600_000;
 
@@ -206,7 +208,8 @@ impl World {
         self.order(json!({ "budget.set": { "provider": name, "window": "weekly", "limit": weekly, "unit": "tokens",
             "reset_at": first.to_string(), "rule": "FREQ=WEEKLY", "zone": zone_name } }))
             .await?;
-        let short = weekly / 20;
+        let largest = KINDS.iter().map(|(_, _, median)| *median as u64).max();
+        let short = (weekly / 20).max(largest.unwrap_or(0) * TASKS_AT_LEAST);
         let begins_with_use = i >= ACCOUNTS - 2;
         let mut set = json!({ "provider": name, "window": "5h", "limit": short, "unit": "tokens", "every": "5h" });
         if begins_with_use {

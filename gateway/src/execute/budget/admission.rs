@@ -21,7 +21,7 @@ mod choice;
 mod scene;
 
 use choice::{Choice, choose};
-use scene::{Scene, needs_of};
+use scene::Scene;
 
 /// How many ways to run a task are tried under the lock.
 const TRIES: usize = 3;
@@ -91,6 +91,8 @@ pub(crate) struct Waits {
     pub(crate) need: u64,
     pub(crate) p50: u64,
     pub(crate) eta: Option<Timestamp>,
+    /// Whether no limit of a single agent is in play: any other of the role would wait as well.
+    pub(crate) is_common: bool,
     pub(crate) inputs: serde_json::Value,
 }
 
@@ -152,11 +154,10 @@ pub(crate) async fn decide(exec: &mut Exec<'_>, work: &Work) -> Result<Verdict, 
     let mut scene = scene::read(exec, &which).await?;
     let mut tried = Vec::new();
     loop {
-        let mut chosen = choose(exec, work, &scene, &accounts, &rungs, &tried).await?;
-        let Choice::Run(offer, lowered) = &mut chosen else {
+        let chosen = choose(exec, work, &scene, &accounts, &rungs, &tried).await?;
+        let Choice::Run(offer, lowered, needs) = chosen else {
             return chosen.verdict(exec, work, &scene);
         };
-        let (offer, lowered) = (offer.clone(), *lowered);
         if offer.series.is_empty() {
             return Ok(Verdict::Go(Box::new(Plan::ungoverned(&offer))));
         }
@@ -176,7 +177,6 @@ pub(crate) async fn decide(exec: &mut Exec<'_>, work: &Work) -> Result<Verdict, 
                 scene.gauges[place] = gauged;
             }
         }
-        let needs = needs_of(exec, work, &scene, offer.model.as_ref()).await?;
         let candidate = scene.candidate(exec, work, &offer, &needs);
         let only = Terms {
             asked: offer.rung,
@@ -298,6 +298,7 @@ fn waits(
         need: wanted.need.grant.unwrap_or(0),
         p50: wanted.need.p50,
         eta: binding.eta,
+        is_common: scene.is_common(),
         inputs,
     })
 }

@@ -177,8 +177,8 @@ pub(in crate::execute) async fn read(
                (SELECT min(n.starts_at) FROM fleet.budget_windows n
                 WHERE n.tenant_id = s.tenant_id AND n.series_id = s.id AND n.starts_at > $2) AS next_starts,
                lift.amount AS "lifted!", lift.no_pacing AS "no_pacing!",
-               open.running AS "running!", open.kept_free AS "kept_free!", open.in_flight AS "in_flight!", open.worst AS "worst!",
-               open.unmetered AS "unmetered!", recent.spent AS "recent!"
+               open.running AS "running!", open.kept_free AS "kept_free!", open.in_flight AS "in_flight!",
+               open.worst + lost.worst AS "worst!", open.unmetered + lost.unmetered AS "unmetered!", recent.spent AS "recent!"
            FROM fleet.budget_series s
            LEFT JOIN LATERAL (SELECT * FROM fleet.budget_windows w
                WHERE w.tenant_id = s.tenant_id AND w.series_id = s.id AND w.starts_at <= $2
@@ -190,6 +190,9 @@ pub(in crate::execute) async fn read(
                    coalesce(sum(greatest(h.p50 - (h.granted - h.remaining), 0)), 0)::bigint AS in_flight,
                    coalesce(sum(h.most_per_report), 0)::bigint AS worst, count(*) FILTER (WHERE h.most_per_report IS NULL) AS unmetered
                FROM fleet.holds h WHERE h.tenant_id = s.tenant_id AND h.series_id = s.id AND h.ended_at IS NULL) open
+           CROSS JOIN LATERAL (SELECT coalesce(sum(greatest(h.most_per_report - h.presumed, 0)), 0)::bigint AS worst,
+                   count(*) FILTER (WHERE h.most_per_report IS NULL) AS unmetered
+               FROM fleet.holds h WHERE h.tenant_id = s.tenant_id AND h.series_id = s.id AND h.lost_at >= w.starts_at) lost
            CROSS JOIN LATERAL (SELECT coalesce(sum(l.committed + l.presumed), 0)::bigint AS spent FROM fleet.ledger l
                WHERE $6 AND l.tenant_id = s.tenant_id AND l.series_id = s.id AND l.at >= w.starts_at AND l.at <= $2
                  AND l.at > $2 - (w.resets_at - w.starts_at) / 24) recent

@@ -39,7 +39,8 @@ pub(in crate::execute) struct Row<'a> {
     pub(in crate::execute) reason: Option<&'a str>,
     pub(in crate::execute) p50: u64,
     pub(in crate::execute) p80: u64,
-    pub(in crate::execute) p95: u64,
+    /// None for a guess.
+    pub(in crate::execute) p95: Option<u64>,
     pub(in crate::execute) most: Option<u64>,
 }
 
@@ -67,7 +68,7 @@ impl<'a> Row<'a> {
             reason: None,
             p50: 0,
             p80: 0,
-            p95: 0,
+            p95: None,
             most: None,
         }
     }
@@ -77,7 +78,7 @@ impl<'a> Row<'a> {
         Self {
             p50: estimate.p50,
             p80: estimate.p80,
-            p95: estimate.p95,
+            p95: estimate.learned.then_some(estimate.p95),
             most,
             ..self
         }

@@ -44,23 +44,18 @@ pub(crate) async fn put(
         None => (None, None),
     };
     if let Some(agent) = agent {
-        waits_no_more(exec, agent.id).await?;
+        waits_no_more(exec, agent.id, Some(work.id)).await?;
     }
     let before = sqlx::query_scalar!(
-        "SELECT reason FROM fleet.budget_queue WHERE tenant_id = $1 AND task_id = $2",
-        exec.tenant.as_str(),
-        work.id
-    )
-    .fetch_optional(&mut *exec.tx)
-    .await?;
-    sqlx::query!(
-        "INSERT INTO fleet.budget_queue AS q (tenant_id, task_id, queued_at, agent_id, incarnation, person, reason, series_id, need, p50, eta, look_at)
+        "WITH before AS (SELECT reason FROM fleet.budget_queue WHERE tenant_id = $1 AND task_id = $2)
+         INSERT INTO fleet.budget_queue AS q (tenant_id, task_id, queued_at, agent_id, incarnation, person, reason, series_id, need, p50, eta, look_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
          ON CONFLICT (tenant_id, task_id) DO UPDATE SET reason = excluded.reason, series_id = excluded.series_id, need = excluded.need,
              p50 = excluded.p50, eta = excluded.eta, look_at = excluded.look_at,
              agent_id = CASE WHEN $13 THEN excluded.agent_id ELSE q.agent_id END,
              incarnation = CASE WHEN $13 THEN excluded.incarnation ELSE q.incarnation END,
-             person = CASE WHEN $13 THEN excluded.person ELSE q.person END",
+             person = CASE WHEN $13 THEN excluded.person ELSE q.person END
+         RETURNING (SELECT reason FROM before)",
         exec.tenant.as_str(),
         work.id,
         time(exec.now) as _,
@@ -75,7 +70,7 @@ pub(crate) async fn put(
         time(look_at(exec.now, waits.eta)) as _,
         claimer.is_some()
     )
-    .execute(&mut *exec.tx)
+    .fetch_one(&mut *exec.tx)
     .await?;
     // The same reason at every look is one decision.
     if before.as_deref() == Some(waits.reason.as_str()) {
@@ -145,22 +140,72 @@ pub(crate) async fn leave(exec: &mut Exec<'_>, task: Uuid) -> Result<(), Stop> {
 
 /// An agent waits with one claim at most: none once it works, the newest while it waits. What it waited
 /// with before stays in the queue.
-pub(crate) async fn waits_no_more(exec: &mut Exec<'_>, agent: Uuid) -> Result<(), Stop> {
+pub(crate) async fn waits_no_more(
+    exec: &mut Exec<'_>,
+    agent: Uuid,
+    but_with: Option<Uuid>,
+) -> Result<(), Stop> {
     sqlx::query!(
-        "UPDATE fleet.budget_queue SET agent_id = NULL, incarnation = NULL WHERE tenant_id = $1 AND agent_id = $2",
+        "UPDATE fleet.budget_queue SET agent_id = NULL, incarnation = NULL
+         WHERE tenant_id = $1 AND agent_id = $2 AND task_id IS DISTINCT FROM $3",
         exec.tenant.as_str(),
-        agent
+        agent,
+        but_with
     )
     .execute(&mut *exec.tx)
     .await?;
     Ok(())
 }
 
-/// Something changed that may let a waiting task start: it is looked at with the next look.
+/// Something changed that may let a waiting task start: the queue is looked at with the next look.
 pub(crate) async fn nudge(exec: &mut Exec<'_>) -> Result<(), Stop> {
+    nudge_at(exec, exec.now).await
+}
+
+/// The queue is looked at again at an instant, whatever its tasks wait for.
+pub(crate) async fn nudge_at(exec: &mut Exec<'_>, at: Timestamp) -> Result<(), Stop> {
     sqlx::query!(
-        "UPDATE fleet.budget_queue SET look_at = $2 WHERE tenant_id = $1 AND look_at > $2",
+        "INSERT INTO fleet.budget_nudges (tenant_id, at) SELECT $1, $2
+         WHERE EXISTS (SELECT FROM fleet.budget_queue WHERE tenant_id = $1)",
         exec.tenant.as_str(),
+        time(at) as _
+    )
+    .execute(&mut *exec.tx)
+    .await?;
+    Ok(())
+}
+
+/// A look begins: what it was asked for is seen to by it.
+pub(crate) async fn nudged(exec: &mut Exec<'_>) -> Result<(), Stop> {
+    sqlx::query!(
+        "DELETE FROM fleet.budget_nudges WHERE tenant_id = $1 AND at <= $2",
+        exec.tenant.as_str(),
+        time(exec.now) as _
+    )
+    .execute(&mut *exec.tx)
+    .await?;
+    Ok(())
+}
+
+/// Tasks stay that were not looked at, because one that stands for them stayed: not before its ETA.
+pub(crate) async fn stay(
+    exec: &mut Exec<'_>,
+    tasks: &[(Uuid, Option<Timestamp>)],
+) -> Result<(), Stop> {
+    if tasks.is_empty() {
+        return Ok(());
+    }
+    let (ids, etas): (Vec<Uuid>, Vec<Option<Timestamp>>) = tasks.iter().copied().unzip();
+    let etas: Vec<Option<i64>> = etas.into_iter().map(|at| at.map(Timestamp::as_millis)).collect();
+    sqlx::query!(
+        "UPDATE fleet.budget_queue q SET look_at = $4,
+             eta = CASE WHEN s.eta IS NOT NULL THEN greatest(q.eta, to_timestamp(s.eta / 1000.0)) END
+         FROM unnest($2::uuid[], $3::bigint[]) AS s (task_id, eta)
+         WHERE q.tenant_id = $1 AND q.task_id = s.task_id AND q.look_at <= $5",
+        exec.tenant.as_str(),
+        &ids,
+        &etas as _,
+        time(look_at(exec.now, None)) as _,
         time(exec.now) as _
     )
     .execute(&mut *exec.tx)
@@ -173,13 +218,33 @@ pub(crate) async fn nudge(exec: &mut Exec<'_>) -> Result<(), Stop> {
 pub(crate) struct Queued {
     pub(crate) task: Uuid,
     pub(crate) claimer: Option<Claimer>,
+    pub(crate) lane: Lane,
+    /// What it would hold, as last looked at.
+    pub(crate) need: u64,
+}
+
+/// What tasks have in common that ask for the same: who would pay, with what, and for which work.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Lane {
+    task_type: String,
+    role: String,
+    mission: Option<Uuid>,
+    provider: Option<String>,
+    model: Option<String>,
+    is_pinned: bool,
+    projected: Option<i64>,
+    max_wait_seconds: i32,
+    is_let_go: bool,
+    /// The ceiling of who would hold it; none while nobody would.
+    ceiling: Option<Option<String>>,
 }
 
 /// The whole queue in order. A claim whose agent was started anew or retired is gone; the task stays.
 pub(crate) async fn in_order(exec: &mut Exec<'_>) -> Result<Vec<Queued>, Stop> {
     let rows = sqlx::query!(
-        r#"SELECT q.task_id, q.queued_at, q.incarnation, q.person, t.number, t.priority, a.id AS "agent_id?", a.name AS "agent?",
-               a.host AS "host?", a.incarnation AS "present?"
+        r#"SELECT q.task_id, q.queued_at, q.incarnation, q.person, q.need, t.number, t.priority, t.task_type, t.role, t.mission_id,
+               t.provider, t.model, t.model_pinned, t.projected_tokens, t.max_wait_seconds, t.start_now_by IS NOT NULL AS "is_let_go!",
+               a.id AS "agent_id?", a.name AS "agent?", a.host AS "host?", a.incarnation AS "present?", a.model AS "ceiling?"
            FROM fleet.budget_queue q JOIN fleet.tasks t ON t.tenant_id = q.tenant_id AND t.id = q.task_id
            LEFT JOIN fleet.agents a ON a.tenant_id = q.tenant_id AND a.id = q.agent_id AND a.retired_at IS NULL
            WHERE q.tenant_id = $1 ORDER BY t.priority DESC, q.queued_at LIMIT $2"#,
@@ -207,9 +272,24 @@ pub(crate) async fn in_order(exec: &mut Exec<'_>) -> Result<Vec<Queued>, Stop> {
             }
             _ => None,
         };
+        let claimer = agent.or(r.person.map(Claimer::Person));
+        let lane = Lane {
+            task_type: r.task_type,
+            role: r.role,
+            mission: r.mission_id,
+            provider: r.provider,
+            model: r.model,
+            is_pinned: r.model_pinned,
+            projected: r.projected_tokens,
+            max_wait_seconds: r.max_wait_seconds,
+            is_let_go: r.is_let_go,
+            ceiling: claimer.as_ref().map(|_| r.ceiling),
+        };
         let queued = Queued {
             task: r.task_id,
-            claimer: agent.or(r.person.map(Claimer::Person)),
+            claimer,
+            lane,
+            need: r.need.unsigned_abs(),
         };
         queue.push((place(waiting, exec.now), queued));
     }

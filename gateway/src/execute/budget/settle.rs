@@ -88,10 +88,11 @@ pub(crate) async fn settle(
     }
     ledger::append(exec, &rows).await?;
     sqlx::query_scalar!(
-        r#"SELECT 1 AS "done!" FROM fleet.holds_end($1, $2, $3)"#,
+        r#"SELECT 1 AS "done!" FROM fleet.holds_end($1, $2, $3, $4)"#,
         task,
         attempt,
-        crate::db::time(exec.now) as _
+        crate::db::time(exec.now) as _,
+        how == Settle::Presume
     )
     .fetch_one(&mut *exec.tx)
     .await?;

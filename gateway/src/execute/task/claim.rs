@@ -5,7 +5,7 @@ use fleet_policy::lease::{Holder, Lease};
 use fleet_policy::task::{Step, step};
 use fleet_protocol::problem::Code;
 use fleet_protocol::verbs::task::{self as verbs, TaskStatus};
-use fleet_protocol::{Problem, Reply};
+use fleet_protocol::{Problem, Reply, Timestamp};
 use uuid::Uuid;
 
 use super::super::budget::{self, Claimer, Verdict};
@@ -41,9 +41,9 @@ async fn claim_this(
     let claimer = claimer(exec);
     match begin(exec, &row, Some(&claimer), Waits::Yes).await? {
         Begun::Yes(notes) => claimed(exec, row, notes).await,
-        Begun::No(problem) => {
+        Begun::No(stays) => {
             exec.keep_refused = true;
-            Err(problem.into())
+            Err(stays.problem.into())
         }
     }
 }
@@ -69,8 +69,8 @@ async fn claim_next(exec: &mut Exec<'_>, role: Option<&str>) -> Result<Reply, St
         let tried = (row.id, row.provider.as_ref().map(ToString::to_string));
         match begin(exec, &row, Some(&claimer), waits).await? {
             Begun::Yes(notes) => return claimed(exec, row, notes).await,
-            Begun::No(problem) => {
-                first.get_or_insert(problem);
+            Begun::No(stays) => {
+                first.get_or_insert(stays.problem);
                 refused.push(tried);
                 waits = Waits::No;
             }
@@ -234,8 +234,17 @@ fn check(exec: &Exec<'_>, row: &Row, role: Option<&str>) -> Result<(), Stop> {
 pub(super) enum Begun {
     /// It runs; what the claimer should know.
     Yes(Vec<String>),
-    /// It waits for budget now, or never gets any, and this is why.
-    No(Problem),
+    /// It waits for budget now, or never gets any.
+    No(Box<Stays>),
+}
+
+/// Why a task does not begin.
+pub(super) struct Stays {
+    pub(super) problem: Problem,
+    /// Until when it waits, where that is known.
+    pub(super) eta: Option<Timestamp>,
+    /// Whether only what it shares with others of its lane keeps it.
+    pub(super) is_common: bool,
 }
 
 /// Whether a claim stays with a task that must wait.
@@ -274,7 +283,11 @@ pub(super) async fn begin(
             if row.status != waiting {
                 write::event(exec, row, "task.queued", Some(&problem.detail)).await?;
             }
-            Ok(Begun::No(named(row, "is queued", problem)))
+            Ok(Begun::No(Box::new(Stays {
+                problem: named(row, "is queued", problem),
+                eta: waits.eta,
+                is_common: waits.is_common,
+            })))
         }
         Verdict::Never(refused) => {
             budget::refused(exec, &work, &refused).await?;
@@ -288,7 +301,11 @@ pub(super) async fn begin(
             )
             .await?;
             write::event(exec, row, "task.blocked", Some(&problem.detail)).await?;
-            Ok(Begun::No(named(row, "is refused", problem)))
+            Ok(Begun::No(Box::new(Stays {
+                problem: named(row, "is refused", problem),
+                eta: None,
+                is_common: false,
+            })))
         }
     }
 }
@@ -318,7 +335,7 @@ async fn run(
         return Ok(Vec::new());
     };
     if let Claimer::Agent(agent) = claimer {
-        budget::waits_no_more(exec, agent.id).await?;
+        budget::waits_no_more(exec, agent.id, None).await?;
         inbox::begin_anew(exec, agent.id).await?;
     }
     let attempt = write_attempt(exec, row, claimer).await?;

@@ -195,8 +195,8 @@ async fn paused(
     write::status(exec, row.id, TaskStatus::BudgetPaused, reason, row.failures).await?;
     write::event(exec, &row, "task.paused", reason).await?;
     let row = row::load(exec, row.id).await?;
-    if let claim::Begun::No(problem) = claim::begin(exec, &row, None, claim::Waits::No).await? {
-        notes.push(problem.detail);
+    if let claim::Begun::No(stays) = claim::begin(exec, &row, None, claim::Waits::No).await? {
+        notes.push(stays.problem.detail);
     }
     write::answer(exec, row.id, "released", notes).await
 }

@@ -13,7 +13,7 @@ use crate::execute::{Exec, Stop};
 
 /// What the ladder came to, before anything is locked.
 pub(super) enum Choice {
-    Run(Offer, Option<Reason>),
+    Run(Offer, Option<Reason>, Needs),
     Wait(Binding, Option<Offer>, Needs),
     Never(Binding, Option<Offer>, Needs),
     NoAccount,
@@ -28,9 +28,9 @@ impl Choice {
         match decision {
             Decision::Ungoverned => offers
                 .first()
-                .map_or(Self::NoAccount, |o| Self::Run(o.clone(), None)),
-            Decision::Admit(i) => Self::Run(offers[i].clone(), None),
-            Decision::Downgrade(i, why) => Self::Run(offers[i].clone(), Some(why)),
+                .map_or(Self::NoAccount, |o| Self::Run(o.clone(), None, needs)),
+            Decision::Admit(i) => Self::Run(offers[i].clone(), None, needs),
+            Decision::Downgrade(i, why) => Self::Run(offers[i].clone(), Some(why), needs),
             Decision::Queue(binding) => Self::Wait(binding.clone(), offer_of(&binding), needs),
             Decision::Refuse(binding) => Self::Never(binding.clone(), offer_of(&binding), needs),
             Decision::NoCandidate => Self::NoAccount,
@@ -44,7 +44,7 @@ impl Choice {
         scene: &Scene,
     ) -> Result<Verdict, Stop> {
         match self {
-            Self::Run(offer, _) => Ok(Verdict::Go(Box::new(Plan::ungoverned(&offer)))),
+            Self::Run(offer, ..) => Ok(Verdict::Go(Box::new(Plan::ungoverned(&offer)))),
             Self::NoAccount => Err(no_account(work).into()),
             Self::Wait(binding, offer, needs) => Ok(Verdict::Wait(Box::new(waits(
                 exec,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use fleet_policy::budget::ladder::{Ahead, Candidate, Gauge, Reason};
 use fleet_policy::budget::queue::{Blocked, Waiting, ahead};
 use fleet_protocol::scalar::Name;
+use fleet_protocol::verbs::budget::Scope;
 use uuid::Uuid;
 
 use super::super::gauge::{self, Gauged, Medians, Which};
@@ -47,17 +48,20 @@ pub(super) async fn read(exec: &mut Exec<'_>, which: &Which) -> Result<Scene, St
     })
 }
 
-/// What waits for which series.
+/// What waits for which series in front of all others: only the head reserves.
 async fn blocked(
     exec: &mut Exec<'_>,
     series: &[Uuid],
 ) -> Result<BTreeMap<Uuid, Vec<Blocked>>, Stop> {
     let rows = sqlx::query!(
-        r#"SELECT q.series_id AS "series!", q.reason, q.need, q.p50, q.queued_at, t.number, t.priority FROM fleet.budget_queue q
-           JOIN fleet.tasks t ON t.tenant_id = q.tenant_id AND t.id = q.task_id
-           WHERE q.tenant_id = $1 AND q.series_id = ANY ($2)"#,
+        r#"SELECT DISTINCT ON (q.series_id) q.series_id AS "series!", q.reason, q.need, q.p50, q.queued_at, t.number, t.priority
+           FROM fleet.budget_queue q JOIN fleet.tasks t ON t.tenant_id = q.tenant_id AND t.id = q.task_id
+           WHERE q.tenant_id = $1 AND q.series_id = ANY ($2)
+           ORDER BY q.series_id, t.priority + floor(extract(epoch FROM greatest($3 - q.queued_at, interval '0')) / 3600) DESC,
+               q.queued_at, t.number"#,
         exec.tenant.as_str(),
-        series
+        series,
+        crate::db::time(exec.now) as _
     )
     .fetch_all(&mut *exec.tx)
     .await?;
@@ -92,6 +96,12 @@ pub(super) async fn needs_of(
 }
 
 impl Scene {
+    /// Whether no limit of a single agent is among them.
+    pub(super) fn is_common(&self) -> bool {
+        let is_agents = |g: &Gauged| g.series.scope == Scope::Agent;
+        !self.gauges.iter().any(is_agents)
+    }
+
     pub(super) fn gauge(&self, exec: &Exec<'_>, work: &Work, place: usize) -> Gauge {
         let gauged = &self.gauges[place];
         let waiting = work.waiting(exec.now);
