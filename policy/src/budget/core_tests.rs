@@ -13,7 +13,7 @@ use super::ladder::{
 use super::learn::{Outcome, Samples, calibration, estimate};
 use super::meter::Knowledge;
 use super::pacing::{Pace, Paced, Pacing, burst, pacing, planned};
-use super::queue::{Blocked, Waiting, ahead, effective_priority, place};
+use super::queue::{Blocked, Look, Waiting, ahead, effective_priority, place};
 use super::recurrence::{Present, Rule, Succession, present};
 use super::route::key;
 use super::window::Window;
@@ -283,5 +283,20 @@ proptest! {
         // A limit set below what is spent admits nothing and waits for the reset.
         let g = gauge("s", 1_000, 1_000 + over, 0);
         prop_assert_eq!(fit(&g, need(1), true, at(0)), Fit::Wait(Reason::Cap, Some(at(DAY))));
+    }
+}
+
+proptest! {
+    /// Whoever is not looked at needs at least as much as one of its lane that was seen to wait.
+    #[test]
+    fn a_look_covers_only_what_needs_as_much(
+        seen in prop::collection::vec((0_u8..3, 0_u64..100), 0..20), lane in 0_u8..3, need in 0_u64..100,
+    ) {
+        let mut look = Look::default();
+        for (lane, need) in &seen {
+            look.waits(*lane, *need, None);
+        }
+        let is_covered = seen.iter().any(|(l, n)| *l == lane && *n <= need);
+        prop_assert_eq!(look.covers(&lane, need).is_some(), is_covered);
     }
 }

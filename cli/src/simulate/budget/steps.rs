@@ -383,8 +383,8 @@ impl World {
     fn compare(&mut self, windows: &[WindowView], waiting: &[WaitingView]) {
         let now = self.now();
         for window in windows {
-            let account = (0..self.accounts.len())
-                .find(|i| self.accounts[*i].name == window.key.as_str());
+            let account =
+                (0..self.accounts.len()).find(|i| self.accounts[*i].name == window.key.as_str());
             let found = account.and_then(|i| {
                 let limits = &mut self.accounts[i].limits.iter();
                 Some((i, limits.find(|l| l.name == window.window.as_str())?))

@@ -196,7 +196,10 @@ pub(crate) async fn stay(
         return Ok(());
     }
     let (ids, etas): (Vec<Uuid>, Vec<Option<Timestamp>>) = tasks.iter().copied().unzip();
-    let etas: Vec<Option<i64>> = etas.into_iter().map(|at| at.map(Timestamp::as_millis)).collect();
+    let etas: Vec<Option<i64>> = etas
+        .into_iter()
+        .map(|at| at.map(Timestamp::as_millis))
+        .collect();
     sqlx::query!(
         "UPDATE fleet.budget_queue q SET look_at = $4,
              eta = CASE WHEN s.eta IS NOT NULL THEN greatest(q.eta, to_timestamp(s.eta / 1000.0)) END

@@ -3,10 +3,10 @@
 use fleet_policy::bounds::WorkerBounds;
 use fleet_policy::budget::queue::Look;
 use fleet_protocol::Problem;
-use fleet_protocol::{Reply, Timestamp};
 use fleet_protocol::outbox::Attention;
 use fleet_protocol::problem::Code;
 use fleet_protocol::verbs::task::{self as verbs, TaskStatus};
+use fleet_protocol::{Reply, Timestamp};
 use jiff::SignedDuration;
 use uuid::Uuid;
 
@@ -186,7 +186,11 @@ async fn again(exec: &mut Exec<'_>, task: Uuid) -> Result<(), Stop> {
 
 /// While the fleet is paused nothing starts; it is looked at again in a while.
 async fn later(exec: &mut Exec<'_>) -> Result<(), Stop> {
-    let at = exec.now.0.checked_add(PAUSED_LOOK).map_or(exec.now, Timestamp);
+    let at = exec
+        .now
+        .0
+        .checked_add(PAUSED_LOOK)
+        .map_or(exec.now, Timestamp);
     budget::nudged(exec).await?;
     budget::nudge_at(exec, at).await?;
     sqlx::query!(
