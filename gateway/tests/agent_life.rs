@@ -67,8 +67,11 @@ async fn a_name_belongs_to_one_account_and_an_account_is_one_agent() {
         Code::WrongRole
     );
     match desk.ask("vic", "ps", json!({})).await.expect("the agents") {
-        Reply::Agents(all) => assert_eq!(
-            all.iter().map(|a| a.name.as_str()).collect::<Vec<_>>(),
+        Reply::Ps(view) => assert_eq!(
+            view.agents
+                .iter()
+                .map(|a| a.name.as_str())
+                .collect::<Vec<_>>(),
             ["code-1", "code-2"]
         ),
         other => panic!("{other:?}"),

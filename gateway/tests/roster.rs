@@ -64,6 +64,10 @@ async fn a_roster_is_tried_brought_and_then_nothing_differs() {
     let again = provision(&desk, ROSTER, json!({})).await;
     assert_eq!(again.changes, Vec::<String>::new());
     assert_eq!(again.notes, brought.notes);
+    match desk.ask("vic", "ps", json!({})).await.expect("agents") {
+        Reply::Ps(view) => assert_eq!((view.agents.len(), view.drift.len()), (0, 3)),
+        other => panic!("{other:?}"),
+    }
 
     // The seat of an agent is given once it is there.
     desk.register("a1", "code-1", "code").await;

@@ -10,5 +10,6 @@ pub mod board;
 pub mod bounds;
 pub mod budget;
 pub mod chain;
+pub mod drift;
 pub mod lease;
 pub mod task;

@@ -21,7 +21,7 @@ mod render;
 mod spending;
 mod work;
 
-pub use agent::AgentView;
+pub use agent::{AgentView, PsView};
 pub use alert::AlertView;
 pub use board::{
     BallotView, BoardSeatView, DecisionView, MinutesView, ProposalView, SeatView, TallyView,
@@ -48,6 +48,8 @@ pub enum Reply {
     WhoAmI(WhoAmIView),
     /// The fleet at a glance.
     Status(StatusView),
+    /// The agents and the roster.
+    Ps(PsView),
     /// The agents.
     Agents(Vec<AgentView>),
     /// One agent, shown or changed.

@@ -72,7 +72,7 @@ fn replies() -> Value {
         {"who_am_i": {"principal": "@dana:example.org", "tenant": "acme", "roles": ["operator"], "agent": "code-1", "power_level": 100, "zone": "Europe/Berlin"}},
         {"who_am_i": {"principal": "@new:example.org", "tenant": "acme", "roles": [], "zone": "UTC"}},
         {"status": status},
-        {"agents": [agent]}, {"agents": []}, {"agent": {"change": "registered", "now": agent}},
+        {"agents": [agent]}, {"agents": []}, {"ps": {"agents": [agent], "drift": ["code-2 has not joined (code on box)"]}}, {"agent": {"change": "registered", "now": agent}},
         {"doctor": {"checks": [{"name": "outbox", "state": "ok", "found": "empty"}, {"name": "floor", "state": "broken", "found": "no enhancer", "remedy": "register one"}]}},
         {"pause": {"paused": true, "by": "@dana:example.org", "reason": "release", "since": before}}, {"pause": {"paused": false, "already": true}},
         {"verbosity": "quiet"},

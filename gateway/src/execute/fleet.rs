@@ -4,10 +4,11 @@ mod doctor;
 mod hush;
 pub(crate) mod workers;
 
+use fleet_policy::drift::{Expected, drift};
 use fleet_protocol::document::{bold, text};
 use fleet_protocol::outbox::Attention;
 use fleet_protocol::problem::Code;
-use fleet_protocol::reply::{IncidentView, PauseView, StatusView, WhoAmIView};
+use fleet_protocol::reply::{IncidentView, PauseView, PsView, StatusView, WhoAmIView};
 use fleet_protocol::verbs::fleet as verbs;
 use fleet_protocol::{Document, Problem, Reply};
 
@@ -237,5 +238,23 @@ async fn incidents(exec: &mut Exec<'_>, limit: i64) -> Result<Vec<IncidentView>,
 }
 
 pub(crate) async fn ps(exec: &mut Exec<'_>, _: &verbs::Ps) -> Result<Reply, Stop> {
-    Ok(Reply::Agents(agent::views(exec, None, false).await?))
+    let agents = agent::views(exec, None, false).await?;
+    let roster = sqlx::query!(
+        "SELECT name, role, host FROM fleet.roster WHERE tenant_id = $1 ORDER BY name",
+        exec.tenant.as_str()
+    )
+    .fetch_all(&mut *exec.tx)
+    .await?;
+    let expected: Result<Vec<Expected>, Stop> = roster
+        .into_iter()
+        .map(|r| {
+            Ok(Expected {
+                name: known("name", r.name.parse().ok())?,
+                role: known("role", r.role.parse().ok())?,
+                host: r.host.map(|h| known("host", h.parse().ok())).transpose()?,
+            })
+        })
+        .collect();
+    let drift = drift(&expected?, &agents);
+    Ok(Reply::Ps(PsView { agents, drift }))
 }

@@ -6,6 +6,16 @@ use serde::{Deserialize, Serialize};
 use crate::scalar::{Name, UserId};
 use crate::time::Timestamp;
 
+/// The agents, and how they differ from the roster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PsView {
+    /// Those that live.
+    pub agents: Vec<AgentView>,
+    /// What differs between the roster and them; empty also where there is no roster.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drift: Vec<String>,
+}
+
 /// An agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AgentView {

@@ -30,6 +30,7 @@ impl Reply {
             Self::Help(view) => help(view),
             Self::WhoAmI(view) => who_am_i(view),
             Self::Status(view) => status(view, reader),
+            Self::Ps(view) => agent::ps(view, reader),
             Self::Agents(all) => agent::agents(all, reader),
             Self::Agent(changed) => agent::agent(changed, reader),
             Self::Item(changed) => inbox::item(changed, reader),

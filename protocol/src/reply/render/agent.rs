@@ -2,11 +2,21 @@
 
 use super::words::{cell, counted, mark, or_dash, subject, with_notes};
 use crate::document::{Document, Span, bold, code, number, text};
-use crate::reply::{AgentView, Changed, MemberView};
+use crate::reply::{AgentView, Changed, MemberView, PsView};
 use crate::time::{Reader, Timestamp, span};
 
 /// Tokens an agent's context may reach (doctrine 8).
 const CONTEXT_CAP: u64 = 200_000;
+
+pub(super) fn ps(view: &PsView, reader: &Reader<'_>) -> Document {
+    let document = agents(&view.agents, reader);
+    if view.drift.is_empty() {
+        return document;
+    }
+    document
+        .paragraph([text("⚠ Not as the roster says:")])
+        .list(view.drift.iter().map(|line| vec![text(line)]))
+}
 
 pub(super) fn agents(all: &[AgentView], reader: &Reader<'_>) -> Document {
     if all.is_empty() {

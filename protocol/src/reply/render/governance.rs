@@ -194,7 +194,11 @@ pub(super) fn queue(all: &[WaitingView], reader: &Reader<'_>) -> Document {
     Document::new()
         .paragraph([
             bold(counted(all.len() as u64, "task")),
-            text(" wait for budget"),
+            text(if all.len() == 1 {
+                " waits for budget"
+            } else {
+                " wait for budget"
+            }),
         ])
         .list(items.collect::<Vec<_>>())
 }
