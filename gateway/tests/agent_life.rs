@@ -302,3 +302,29 @@ async fn a_token_for_agents_never_commands_whoever_its_user_is() {
         Code::WrongRole
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_on_its_way_when_its_agent_starts_anew_holds_nothing() {
+    let desk = Desk::open().await;
+    desk.register("a1", "code-1", "code").await;
+    let id = desk.add("Taken by nobody", json!({})).await;
+    // The agent's row is locked by its registration when the claim of its former self arrives.
+    let mut owner = desk.register_rows().await;
+    sqlx::raw_sql("BEGIN; UPDATE fleet.agents SET incarnation = incarnation + 1")
+        .execute(&mut owner)
+        .await
+        .expect("registered anew");
+    let ending = async {
+        desk.until_waiting(1).await;
+        sqlx::raw_sql("COMMIT")
+            .execute(&mut owner)
+            .await
+            .expect("ended");
+    };
+    let (claimed, ()) = tokio::join!(desk.run("a1", "task.claim", json!({})), ending);
+    assert_eq!(
+        claimed.expect_err("a former self").code,
+        Code::StaleIncarnation
+    );
+    assert_eq!(desk.task(&id).await.status, TaskStatus::Pending);
+}

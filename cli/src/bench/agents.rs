@@ -6,13 +6,12 @@ mod listener;
 
 use std::time::Duration;
 
-use fleet_agent::matrix::{Matrix, text};
+use fleet_agent::matrix::{Follow, Matrix, text};
 use fleet_protocol::scalar::Count;
 use fleet_protocol::verbs::inbox::{Ack, Next, Send};
 use fleet_protocol::{Query, Reply};
 use tokio::time::Instant;
 
-use super::ears::Ears;
 use super::measure::{Figure, Target, percentile};
 use crate::command::say;
 use crate::error::CliError;
@@ -21,6 +20,8 @@ use crate::raise::Fleet;
 
 use crew::Member;
 
+/// The longest that a bare message may take.
+const LONGEST: Duration = Duration::from_secs(20);
 /// Messages of each side; one chain holds 200.
 const MESSAGES: usize = 150;
 /// Of them, those that are not counted.
@@ -56,10 +57,10 @@ async fn messages(fleet: &Fleet, one: &Member, two: &Member) -> Result<Vec<Figur
     let token = fleet.operator.session()?.access_token.clone();
     let human = Matrix::with_token(url, token.expose()).await?;
     let room = human.create_room("bench", &[]).await?;
-    let mut ears = Ears::open(human.clone()).await?;
+    let mut follow = Follow::start(human.clone()).await?;
     let (mut times, mut floor) = (Vec::new(), Vec::new());
     for n in 0..MESSAGES {
-        let bare = bare(&human, &mut ears, &room, n).await?;
+        let bare = bare(&human, &mut follow, &room, n).await?;
         let ours = ours(one, two).await?;
         if n >= WARMING {
             floor.push(bare);
@@ -82,7 +83,12 @@ async fn messages(fleet: &Fleet, one: &Member, two: &Member) -> Result<Vec<Figur
     Ok(figures.into_iter().flatten().collect())
 }
 
-async fn bare(human: &Matrix, ears: &mut Ears, room: &str, n: usize) -> Result<Duration, CliError> {
+async fn bare(
+    human: &Matrix,
+    follow: &mut Follow,
+    room: &str,
+    n: usize,
+) -> Result<Duration, CliError> {
     let began = Instant::now();
     let sent = human
         .send(
@@ -92,13 +98,12 @@ async fn bare(human: &Matrix, ears: &mut Ears, room: &str, n: usize) -> Result<D
             &format!("bare-{n}"),
         )
         .await?;
-    loop {
-        if let Some(heard) = ears.next().await?
-            && heard.event_id == sent
-        {
-            return Ok(heard.at.duration_since(began));
-        }
-    }
+    follow
+        .until("the bare message", LONGEST, |seen| {
+            seen.event.event_id == sent
+        })
+        .await?;
+    Ok(began.elapsed())
 }
 
 /// The other waits when it is sent.

@@ -6,6 +6,7 @@
 mod add;
 mod claim;
 mod finish;
+mod fit;
 mod hold;
 mod locks;
 mod priority;

@@ -1,6 +1,5 @@
 //! Claims: one task, one holder, one epoch.
 
-use fleet_policy::bounds::{Context, WorkerBounds, Working};
 use fleet_policy::lease::{Holder, Lease};
 use fleet_policy::task::{Step, step};
 use fleet_protocol::problem::Code;
@@ -9,7 +8,8 @@ use fleet_protocol::{Problem, Reply, Timestamp};
 use uuid::Uuid;
 
 use super::super::budget::{self, Claimer, Verdict};
-use super::super::{ActingAgent, Exec, Stop, inbox};
+use super::super::{Exec, Stop, inbox};
+use super::fit::{fit, former, switches};
 use super::row::{self, Row};
 use super::{replan, write};
 use crate::db;
@@ -21,7 +21,13 @@ pub(crate) async fn claim(exec: &mut Exec<'_>, args: &verbs::Claim) -> Result<Re
     // The row of switches is locked: claims see each other, and a pause is before or after each.
     let bounds = switches(exec).await?;
     let role = match exec.actor.agent.clone() {
-        Some(agent) => Some(fit(exec, &agent, bounds).await?),
+        Some(agent) => {
+            let (role, incarnation) = fit(exec, &agent, bounds).await?;
+            if incarnation != agent.incarnation {
+                return Err(former(&agent).into());
+            }
+            Some(role)
+        }
         None => None,
     };
     match args.task {
@@ -83,61 +89,6 @@ async fn claim_next(exec: &mut Exec<'_>, role: Option<&str>) -> Result<Reply, St
         }
         None => replan::nothing_ready(exec, role).await,
     }
-}
-
-/// Refuses while the fleet is paused (doctrine 13); else the bounds on workers.
-pub(super) async fn switches(exec: &mut Exec<'_>) -> Result<WorkerBounds, Stop> {
-    let s = sqlx::query!(
-        r#"SELECT paused, paused_by, pause_reason, workers_fleet, workers_role FROM fleet.settings
-           WHERE tenant_id = $1 FOR UPDATE"#,
-        exec.tenant.as_str()
-    )
-    .fetch_one(&mut *exec.tx)
-    .await?;
-    if s.paused {
-        let by = s.paused_by.unwrap_or_default();
-        let why = s.pause_reason.map(|r| format!(": {r}")).unwrap_or_default();
-        return Err(
-            Problem::new(Code::Paused, format!("the fleet is paused by {by}{why}"))
-                .remedy("claim again when it goes on; an operator can type: !resume")
-                .into(),
-        );
-    }
-    Ok(WorkerBounds {
-        fleet: s.workers_fleet.cast_unsigned(),
-        role: s.workers_role.cast_unsigned(),
-    })
-}
-
-/// Whether this agent may take another task at all; then its role.
-pub(super) async fn fit(
-    exec: &mut Exec<'_>,
-    agent: &ActingAgent,
-    bounds: WorkerBounds,
-) -> Result<String, Stop> {
-    let me = sqlx::query!(
-        "SELECT role, context_tokens FROM fleet.agents WHERE tenant_id = $1 AND id = $2",
-        exec.tenant.as_str(),
-        agent.id
-    )
-    .fetch_one(&mut *exec.tx)
-    .await?;
-    Context::of(me.context_tokens.map(i64::cast_unsigned)).admit()?;
-    let working = sqlx::query!(
-        r#"SELECT count(DISTINCT agent_id) AS "fleet!", count(DISTINCT agent_id) FILTER (WHERE role = $3) AS "role!"
-           FROM fleet.attempts WHERE tenant_id = $1 AND ended_at IS NULL AND agent_id <> $2"#,
-        exec.tenant.as_str(),
-        agent.id,
-        me.role
-    )
-    .fetch_one(&mut *exec.tx)
-    .await?;
-    let working = Working {
-        fleet: working.fleet.cast_unsigned(),
-        role: working.role.cast_unsigned(),
-    };
-    bounds.admit(working, &me.role)?;
-    Ok(me.role)
 }
 
 /// The most urgent ready task, locked; one that another transaction has locked is passed over.

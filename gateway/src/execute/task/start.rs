@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::super::budget::{self, Claimer};
 use super::super::{Exec, Stop};
 use super::claim::{self, Begun, Stays, Waits};
+use super::fit;
 use super::row::{self, Row};
 use super::write;
 
@@ -57,7 +58,7 @@ pub(crate) async fn start(exec: &mut Exec<'_>, args: &verbs::Start) -> Result<Re
 
 /// Lets a task go for the claim that waits with it; what became of it, as a sentence.
 async fn let_go(exec: &mut Exec<'_>, row: &Row, claimer: &Claimer) -> Result<String, Stop> {
-    let bounds = match claim::switches(exec).await {
+    let bounds = match fit::switches(exec).await {
         Ok(bounds) => bounds,
         Err(Stop::Refused(problem)) => return Ok(problem.detail),
         Err(stop) => return Err(stop),
@@ -102,7 +103,7 @@ async fn started(
     bounds: WorkerBounds,
 ) -> Result<Looked, Stop> {
     if let Some(Claimer::Agent(agent)) = claimer {
-        match claim::fit(exec, agent, bounds).await {
+        match fit::fit(exec, agent, bounds).await {
             Ok(_) => {}
             Err(Stop::Refused(problem)) => return Ok(Looked::Kept(problem)),
             Err(stop) => return Err(stop),
@@ -133,7 +134,7 @@ async fn started(
 /// for the same only the first that waits is looked at: the others wait behind it.
 pub(crate) async fn look(exec: &mut Exec<'_>) -> Result<(), Stop> {
     // The switch row comes first, as with every claim: two looks, or a look and a claim, take turns.
-    let bounds = match claim::switches(exec).await {
+    let bounds = match fit::switches(exec).await {
         Ok(bounds) => bounds,
         Err(Stop::Refused(_)) => return later(exec).await,
         Err(stop) => return Err(stop),
