@@ -168,7 +168,7 @@ pub enum Measured {
     Agents,
     /// Memory after a burst, and processor time when nothing happens
     Memory,
-    /// All of it
+    /// All of it but budget and agents, which take minutes each
     All,
     /// The echo bot itself, a process that `fleet bench` starts
     #[value(hide = true)]

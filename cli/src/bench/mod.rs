@@ -116,7 +116,7 @@ async fn measure(out: Output, fleet: &Fleet, args: &Bench) -> Result<Vec<Measure
             }
         }
     }
-    if is_asked(Measured::Agents) {
+    if args.measured == Measured::Agents {
         tell(agents::measure(out, fleet, args.agents, args.tasks).await?)?;
     }
     if is_asked(Measured::Memory) {
