@@ -319,7 +319,7 @@ async fn hooks_report_heartbeat_context_and_spend_and_never_fail_the_turn() {
     let task = &seen["steps"][0]["structuredContent"]["task"]["now"];
     // 1,500 in, 500 out, and a tenth of what came from the cache.
     assert_eq!(task["actual_tokens"], 6_000, "{task:#}");
-    let agent = &seen["steps"][1]["structuredContent"]["agents"][0];
+    let agent = &seen["steps"][1]["structuredContent"]["ps"]["agents"][0];
     assert_eq!(agent["context_tokens"], 40_800, "{agent:#}");
 
     // An emptied context is the next incarnation, and whoever has the file goes on as it.
@@ -329,7 +329,7 @@ async fn hooks_report_heartbeat_context_and_spend_and_never_fail_the_turn() {
         "{cleared:?}"
     );
     let seen = client(&credentials, "auto", json!([{ "tool": "ps" }])).await;
-    let agent = &seen["steps"][0]["structuredContent"]["agents"][0];
+    let agent = &seen["steps"][0]["structuredContent"]["ps"]["agents"][0];
     assert_eq!(agent["incarnation"], 2);
     assert_eq!(agent["context_tokens"], 0);
 

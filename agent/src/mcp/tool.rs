@@ -28,7 +28,7 @@ use Effect::{Adds, Ends, Settles};
 const TOOLS: &[(&str, Effect, &str)] = &[
     ("whoami", Settles, "who_am_i"),
     ("status", Settles, "status"),
-    ("ps", Settles, "agents"),
+    ("ps", Settles, "ps"),
     ("queue", Settles, "queue"),
     ("task.list", Settles, "tasks"),
     ("task.show", Settles, "task"),
