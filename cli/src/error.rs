@@ -162,3 +162,11 @@ pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     }
     text
 }
+
+/// A value whose text was made in this program.
+pub(crate) fn fixed<T: std::str::FromStr<Err: std::fmt::Display>>(
+    text: &str,
+) -> Result<T, CliError> {
+    text.parse()
+        .map_err(|e| CliError::Internal(format!("\"{text}\" {e}")))
+}

@@ -209,7 +209,7 @@ where
 /// Executes a request, whoever may ask it.
 pub(crate) async fn request(exec: &mut Exec<'_>, request: &Request) -> Result<Reply, Stop> {
     match request {
-        // Boxed: the future of every verb in one is large, and nests too deep for some compilers.
+        // Boxed: the future of every verb in one is large, and nests too deep for an optimized build.
         Request::Command(c) => Box::pin(execute::command(exec, c)).await,
         Request::Query(q) => Box::pin(execute::query(exec, q)).await,
     }

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::measure::{Figure, Target, percentile};
 use crate::command::say;
-use crate::error::CliError;
+use crate::error::{CliError, fixed};
 use crate::output::Output;
 use crate::raise::Fleet;
 
@@ -122,7 +122,7 @@ async fn ours(one: &Member, two: &Member) -> Result<Duration, CliError> {
         let began = Instant::now();
         one.say(Send {
             to: two.address()?,
-            text: crew::fixed("measure")?,
+            text: fixed("measure")?,
             class: None,
         })
         .await?;
@@ -134,7 +134,7 @@ async fn ours(one: &Member, two: &Member) -> Result<Duration, CliError> {
     };
     let items = items
         .iter()
-        .map(|i| crew::fixed(&i.id))
+        .map(|i| fixed(&i.id))
         .collect::<Result<Vec<_>, _>>()?;
     two.say(Ack { items }).await?;
     Ok(at.duration_since(began))

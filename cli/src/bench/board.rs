@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use fleet_agent::matrix::{RoomEvent, reply};
 use fleet_client::Gateway;
-use fleet_protocol::envelope::Call;
 use fleet_protocol::event::TWIN;
 use fleet_protocol::scalar::Name;
 use fleet_protocol::verbs::board::{Holder, Propose, Seat, Verdict, Vote};
@@ -17,12 +16,11 @@ use tokio::time::Instant;
 
 use super::measure::{Figure, Target, percentile};
 use super::world::{Rooms, line};
-use crate::command::say;
+use crate::command::{call, say};
 use crate::demo::join_rooms;
-use crate::error::CliError;
+use crate::error::{CliError, fixed};
 use crate::output::Output;
 use crate::raise::Fleet;
-use crate::system;
 
 /// Open proposals of the burst, seats of each: a thousand ballots.
 const PROPOSALS: u32 = 50;
@@ -73,7 +71,7 @@ pub(crate) async fn measure(
 
 impl Hall<'_> {
     async fn command(&self, command: Command) -> Result<Reply, CliError> {
-        command_of(&self.gateway, command).await
+        call::write(&self.gateway, None, command).await
     }
 
     /// Opens a proposal with so many seats of the person, and one of somebody who stays away, without
@@ -264,23 +262,9 @@ async fn vote(gateway: &Gateway, ids: &[String], n: u32) -> Result<(), CliError>
         key_risks: Vec::new(),
         seat: Some(seat),
     };
-    command_of(gateway, Command::from(vote)).await.map(drop)
-}
-
-async fn command_of(gateway: &Gateway, request: Command) -> Result<Reply, CliError> {
-    let call = Call {
-        request,
-        agent: None,
-        lease: None,
-        chain: None,
-        room: None,
-    };
-    let receipt = gateway.command(&call, &system::id().to_string()).await?;
-    match (receipt.reply, receipt.problem) {
-        (Some(reply), _) => Ok(reply),
-        (None, Some(problem)) => Err(CliError::Refused(Box::new(problem))),
-        (None, None) => Err(CliError::Missed("a receipt without a reply".into())),
-    }
+    call::write(gateway, None, Command::from(vote))
+        .await
+        .map(drop)
 }
 
 /// The proposal of a card or of its edit, and how many ballots it shows.
@@ -290,13 +274,4 @@ fn card(event: &RoomEvent) -> Option<(String, u64)> {
     let id = proposal.get("id")?.as_str()?;
     let cast = proposal.pointer("/tally/cast").and_then(Value::as_u64)?;
     Some((id.to_owned(), cast))
-}
-
-/// A fixed text of the measurement as the value it stands for.
-fn fixed<T: std::str::FromStr>(text: &str) -> Result<T, CliError>
-where
-    T::Err: std::fmt::Display,
-{
-    let wrong = |e: T::Err| CliError::Internal(format!("{text}: {e}"));
-    text.parse().map_err(wrong)
 }

@@ -7,19 +7,18 @@ use std::time::Duration;
 
 use fleet_client::Gateway;
 use fleet_gateway::{Floor, Secret, Updates};
+use fleet_protocol::Reply;
 use fleet_protocol::envelope::Call;
-use fleet_protocol::language::{Command, Query};
-use fleet_protocol::{Problem, Reply};
+use fleet_protocol::language::Query;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::measure::{Figure, Target, percentile, rate};
-use crate::command::say;
+use crate::command::{call, say};
 use crate::error::CliError;
 use crate::output::Output;
 use crate::raise::Fleet;
-use crate::system;
 
 /// Clients of each side at once.
 const CLIENTS: usize = 8;
@@ -263,18 +262,5 @@ fn read<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, CliError> {
 }
 
 async fn command(gateway: &Gateway, request: Value) -> Result<Reply, CliError> {
-    let call = Call {
-        request: read::<Command>(request)?,
-        agent: None,
-        lease: None,
-        chain: None,
-        room: None,
-    };
-    let receipt = gateway.command(&call, &system::id().to_string()).await?;
-    let refused = |problem: Problem| CliError::Refused(Box::new(problem));
-    match (receipt.reply, receipt.problem) {
-        (Some(reply), None) => Ok(reply),
-        (_, Some(problem)) => Err(refused(problem)),
-        (None, None) => Err(CliError::Internal("a receipt without an answer".into())),
-    }
+    call::write(gateway, None, read(request)?).await
 }

@@ -7,17 +7,15 @@ use std::time::Duration;
 use fleet_client::Gateway;
 use fleet_gateway::{Commits, Floor, Secret};
 use fleet_protocol::Command;
-use fleet_protocol::envelope::Call;
 use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::measure::{Figure, Target, percentile, rate};
-use crate::command::say;
+use crate::command::{call, say};
 use crate::error::CliError;
 use crate::output::Output;
 use crate::raise::Fleet;
-use crate::system;
 
 /// Connections of each side.
 const CONNECTIONS: u32 = 8;
@@ -188,16 +186,5 @@ async fn command(gateway: &Gateway, n: u32) -> Result<(), CliError> {
     let add = json!({ "task.add": { "title": format!("Measure {n:06}") } });
     let request: Command =
         serde_json::from_value(add).map_err(|e| CliError::Internal(e.to_string()))?;
-    let call = Call {
-        request,
-        agent: None,
-        lease: None,
-        chain: None,
-        room: None,
-    };
-    let receipt = gateway.command(&call, &system::id().to_string()).await?;
-    match receipt.problem {
-        Some(problem) => Err(CliError::Refused(Box::new(problem))),
-        None => Ok(()),
-    }
+    call::write(gateway, None, request).await.map(drop)
 }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::chat::{self, Chat};
 use super::progress::Progress;
 use crate::command::say;
-use crate::error::CliError;
+use crate::error::{CliError, fixed};
 use crate::raise::Fleet;
 use crate::system;
 
@@ -206,12 +206,4 @@ async fn account(fleet: &Fleet, name: &str) -> Result<Matrix, CliError> {
         session.access_token.expose(),
     )
     .await?)
-}
-
-/// A value written in this program.
-pub(crate) fn fixed<T: std::str::FromStr<Err: std::fmt::Display>>(
-    text: &str,
-) -> Result<T, CliError> {
-    text.parse()
-        .map_err(|e| CliError::Internal(format!("\"{text}\" {e}")))
 }

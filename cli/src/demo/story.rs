@@ -9,10 +9,10 @@ use fleet_protocol::verbs::{agent, spend, task};
 use fleet_protocol::{Command, Problem, Reply};
 use tokio::time::Instant;
 
-use super::cast::{Cast, fixed};
+use super::cast::Cast;
 use super::chat::short_id;
 use super::progress::Progress;
-use crate::error::CliError;
+use crate::error::{CliError, fixed};
 
 mod board;
 

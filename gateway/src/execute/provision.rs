@@ -184,15 +184,8 @@ async fn drop_agent(exec: &mut Exec<'_>, name: &str) -> Result<(), Stop> {
     )
     .execute(&mut *exec.tx)
     .await?;
-    let live = sqlx::query_scalar!(
-        r#"SELECT EXISTS (SELECT FROM fleet.agents WHERE tenant_id = $1 AND name = $2 AND retired_at IS NULL) AS "live!""#,
-        exec.tenant.as_str(),
-        name
-    )
-    .fetch_one(&mut *exec.tx)
-    .await?;
-    if live {
-        let name = name.parse().map_err(|_| sqlx::Error::RowNotFound)?;
+    let name: Name = name.parse().map_err(|_| sqlx::Error::RowNotFound)?;
+    if is_agent(exec, &name).await? {
         agent::retire(exec, &agents::Retire { name }).await?;
     }
     Ok(())

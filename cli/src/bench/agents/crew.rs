@@ -19,7 +19,8 @@ use url::Url;
 
 use crate::bench::measure::{Figure, Target, percentile};
 use crate::command::agent::join;
-use crate::error::CliError;
+use crate::command::call;
+use crate::error::{CliError, fixed};
 use crate::output::Output;
 use crate::system;
 
@@ -186,11 +187,11 @@ pub(super) async fn work(
         role: Some(most),
         dry_run: false,
     };
-    join::write(operator, None, bound.into()).await?;
+    call::write(operator, None, bound.into()).await?;
     let before = completed(operator).await?;
     out.progress(&format!("{tasks} tasks are added"));
     for n in 0..tasks {
-        join::write(operator, None, small(n)?.into()).await?;
+        call::write(operator, None, small(n)?.into()).await?;
     }
     out.progress("the crew works");
     let (done, total) = (Arc::new(Mutex::new(Done::default())), tasks as usize);
@@ -283,7 +284,7 @@ fn small(n: u32) -> Result<Add, CliError> {
 
 /// Tasks that the register holds as completed.
 async fn completed(operator: &Gateway) -> Result<u64, CliError> {
-    match join::ask(operator, fleet::Status {}.into()).await? {
+    match call::ask(operator, fleet::Status {}.into()).await? {
         Reply::Status(status) => Ok(status
             .tasks
             .iter()
@@ -292,13 +293,4 @@ async fn completed(operator: &Gateway) -> Result<u64, CliError> {
             .sum()),
         _ => Err(CliError::Internal("a status is no status".into())),
     }
-}
-
-/// A text that was made here and fits.
-pub(super) fn fixed<T: std::str::FromStr>(text: &str) -> Result<T, CliError>
-where
-    T::Err: std::fmt::Display,
-{
-    text.parse()
-        .map_err(|e| CliError::Internal(format!("{text} {e}")))
 }

@@ -7,10 +7,10 @@ use fleet_protocol::verbs::inbox::Send;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
-use super::crew::{Member, fixed};
+use super::crew::Member;
 use crate::bench::measure::{Figure, Target};
 use crate::bench::memory;
-use crate::error::CliError;
+use crate::error::{CliError, fixed};
 
 /// Measures it when it has printed an item.
 pub(super) async fn memory(one: &Member, two: &Member) -> Result<Figure, CliError> {

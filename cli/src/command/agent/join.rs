@@ -12,21 +12,21 @@ use std::path::Path;
 use fleet_agent::credentials::Credentials;
 use fleet_client::Gateway;
 use fleet_gateway::{Ids as _, UuidIds};
-use fleet_protocol::envelope::Call;
 use fleet_protocol::event::AgentIdentity;
 use fleet_protocol::problem::Code;
 use fleet_protocol::scalar::{Name, Sha256, UserId};
 use fleet_protocol::verbs::member::GrantRole;
 use fleet_protocol::verbs::{agent, fleet, member};
-use fleet_protocol::{Command, Problem, Query, Reply};
+use fleet_protocol::{Command, Problem, Reply};
 use serde_json::json;
 use sha2::Digest as _;
 
+use crate::Context;
 use crate::args::{AgentJoin, AgentRotate};
+use crate::command::call::{ask, write};
 use crate::command::say;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::{Context, system};
 
 /// Joins as a new agent, or comes back as a new incarnation of one that has joined here.
 pub(crate) async fn run(context: &Context, args: &AgentJoin) -> Result<Exit, CliError> {
@@ -312,37 +312,6 @@ pub(crate) async fn server(operator: &Gateway) -> Result<String, CliError> {
     server.ok_or_else(|| {
         CliError::Usage("the operator's token acts for no Matrix user; make one with --user".into())
     })
-}
-
-pub(crate) async fn ask(gateway: &Gateway, request: Query) -> Result<Reply, CliError> {
-    let call = Call {
-        request,
-        agent: None,
-        lease: None,
-        chain: None,
-        room: None,
-    };
-    Ok(gateway.query(&call).await?)
-}
-
-pub(crate) async fn write(
-    gateway: &Gateway,
-    agent: Option<&AgentIdentity>,
-    request: Command,
-) -> Result<Reply, CliError> {
-    let call = Call {
-        request,
-        agent: agent.cloned(),
-        lease: None,
-        chain: None,
-        room: None,
-    };
-    let receipt = gateway.command(&call, &system::id().to_string()).await?;
-    match (receipt.reply, receipt.problem) {
-        (Some(reply), None) => Ok(reply),
-        (_, Some(problem)) => Err(CliError::Refused(Box::new(problem))),
-        (None, None) => Err(CliError::Internal("a receipt without an answer".into())),
-    }
 }
 
 /// A token that nobody can guess (doctrine 16).

@@ -7,11 +7,11 @@ use fleet_protocol::Command;
 use fleet_protocol::problem::Code;
 use fleet_protocol::verbs::board;
 
-use super::super::cast::{Cast, fixed};
+use super::super::cast::Cast;
 use super::super::chat::short_id;
 use super::super::progress::Progress;
 use super::{ALERT, claim, first_line, is_loud, missed, refused};
-use crate::error::CliError;
+use crate::error::{CliError, fixed};
 
 /// How long the board may take to post its decision after the last ballot: a minute's notice, and
 /// until the bot tells how far it has read a quiet room.

@@ -13,7 +13,7 @@ use fleet_protocol::{Command, Reply, Request};
 use super::Told;
 use super::reference::{Reference, Sent};
 use super::stage::{PEOPLE, Stage, Waiting, user};
-use crate::error::CliError;
+use crate::error::{CliError, fixed};
 
 /// Templates that a proposal may have; none: the usual one.
 const TEMPLATES: [&str; 4] = ["", "lazy", "two-key", "forge"];
@@ -86,7 +86,7 @@ impl Play<'_> {
                 self.dice.usize(0..4)
             };
             seats.push(Seat {
-                title: parsed(&format!("s{index}"))?,
+                title: fixed(&format!("s{index}"))?,
                 holder: Holder::User(user(&format!("v{voter}"))?),
                 weight: self.dice.u16(1..4),
                 may_veto: self.dice.u8(0..5) == 0,
@@ -94,20 +94,20 @@ impl Play<'_> {
         }
         let template = self.one(&TEMPLATES);
         self.length = i64::from(self.dice.u32(10..200)) * 60_000;
-        let effect: Effect = parsed(&format!("mission new \"Simulated {n}\""))?;
+        let effect: Effect = fixed(&format!("mission new \"Simulated {n}\""))?;
         let propose = Propose {
-            title: parsed(&format!("Question {n}"))?,
+            title: fixed(&format!("Question {n}"))?,
             text: None,
             kind: None,
             effect: self.dice.bool().then_some(effect),
-            closes_at: Some(parsed(&format!("+{}m", self.length / 60_000))?),
+            closes_at: Some(fixed(&format!("+{}m", self.length / 60_000))?),
             seats,
-            quorum: Some(parsed(
+            quorum: Some(fixed(
                 self.dice
                     .choice(["0", "25", "50", "75", "100"])
                     .unwrap_or("0"),
             )?),
-            threshold: Some(parsed(
+            threshold: Some(fixed(
                 self.dice
                     .choice(["majority", "1/2", "2/3", "1/1"])
                     .unwrap_or("1/2"),
@@ -115,7 +115,7 @@ impl Play<'_> {
             template: if template.is_empty() {
                 None
             } else {
-                Some(parsed(template)?)
+                Some(fixed(template)?)
             },
         };
         let reply = self.stage.says("op", Command::from(propose)).await?;
@@ -260,7 +260,7 @@ impl Play<'_> {
             return Ok(());
         };
         let withdraw = Withdraw {
-            proposal: parsed(&id)?,
+            proposal: fixed(&id)?,
             seat: None,
         };
         let body = Body::Line {
@@ -427,7 +427,7 @@ impl Play<'_> {
             } else {
                 SeatChange::Restore
             },
-            seat: parsed(&format!("s{seat}"))?,
+            seat: fixed(&format!("s{seat}"))?,
             holder: None,
             weight: None,
             veto: false,
@@ -449,8 +449,8 @@ impl Play<'_> {
             return Ok(());
         };
         let amend = Amend {
-            proposal: parsed(id)?,
-            title: Some(parsed("Amended")?),
+            proposal: fixed(id)?,
+            title: Some(fixed("Amended")?),
             text: None,
             effect: None,
             no_effect: false,
@@ -481,7 +481,7 @@ impl Play<'_> {
             return Ok(());
         };
         let close = Close {
-            proposal: parsed(id)?,
+            proposal: fixed(id)?,
             reason: None,
         };
         reference.close();
@@ -557,27 +557,18 @@ impl Play<'_> {
 
 fn vote(id: &str, sent: &Sent) -> Result<Vote, CliError> {
     let reason = if sent.reasoned {
-        vec![parsed("so it is")?]
+        vec![fixed("so it is")?]
     } else {
         Vec::new()
     };
     Ok(Vote {
-        proposal: parsed(id)?,
+        proposal: fixed(id)?,
         verdict: sent.verdict,
         reason,
         confidence: None,
         concerns: Vec::new(),
         recommendations: Vec::new(),
         key_risks: Vec::new(),
-        seat: sent.seat.as_deref().map(parsed).transpose()?,
+        seat: sent.seat.as_deref().map(fixed).transpose()?,
     })
-}
-
-/// A text of the simulator as the value it stands for.
-fn parsed<T: std::str::FromStr>(text: &str) -> Result<T, CliError>
-where
-    T::Err: std::fmt::Display,
-{
-    text.parse()
-        .map_err(|e: T::Err| CliError::Internal(format!("{text}: {e}")))
 }

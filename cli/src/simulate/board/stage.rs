@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 use uuid::Uuid;
 
-use crate::error::CliError;
+use crate::error::{CliError, fixed};
 
 /// Everybody with a voice; the first is the operator, who has no seat.
 pub(super) const PEOPLE: [&str; 5] = ["op", "v0", "v1", "v2", "v3"];
@@ -71,15 +71,6 @@ pub(super) struct Waiting {
 
 fn fault(error: &(dyn std::error::Error + 'static)) -> CliError {
     CliError::service("the simulated gateway", error)
-}
-
-/// A fixed text of the simulator as the value it stands for.
-fn fixed<T: std::str::FromStr>(text: &str) -> Result<T, CliError>
-where
-    T::Err: std::fmt::Display,
-{
-    let wrong = |e: T::Err| CliError::Internal(format!("{text}: {e}"));
-    text.parse().map_err(wrong)
 }
 
 pub(super) fn user(name: &str) -> Result<UserId, CliError> {
