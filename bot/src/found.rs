@@ -71,7 +71,9 @@ pub(crate) async fn find(
 fn is(event: &Event, row: Uuid, outgoing: &Outgoing) -> bool {
     match outgoing {
         Outgoing::Redact { event_id, .. } => event.redacts.as_deref() == Some(event_id),
-        Outgoing::Send { .. } | Outgoing::Pin { .. } => row_of(&event.content) == Some(row),
+        Outgoing::Send { .. } | Outgoing::Upload { .. } | Outgoing::Pin { .. } => {
+            row_of(&event.content) == Some(row)
+        }
     }
 }
 

@@ -20,6 +20,7 @@ mod found;
 mod health;
 mod history;
 mod lease;
+mod media;
 mod pace;
 mod pins;
 mod poll;

@@ -19,6 +19,7 @@ use crate::counters::Counter;
 use crate::cut::cut;
 use crate::device_rule::{Before, before};
 use crate::found::{self, Found};
+use crate::media;
 use crate::pace::{Pace, Urgency};
 use crate::pins;
 use crate::poll::fatal;
@@ -121,7 +122,7 @@ impl Sender {
         let (mut backoff, mut shortened) = (Backoff::up_to(LONGEST_PAUSE), false);
         loop {
             let until = self.turn(Urgency::of(row)).await;
-            let put = self.put(&room, row, &outgoing);
+            let put = self.put(&room, row, &mut outgoing);
             let refusal = match tokio::time::timeout_at(until, put).await {
                 Ok(Ok(event_id)) => return Ok(Some(Settlement::Sent { event_id })),
                 Ok(Err(refusal)) => refusal,
@@ -233,10 +234,13 @@ impl Sender {
         &self,
         room: &Room,
         row: &OutboxRow,
-        outgoing: &Outgoing,
+        outgoing: &mut Outgoing,
     ) -> Result<String, Refusal> {
         let transaction = OwnedTransactionId::from(row.id.simple().to_string());
-        match outgoing {
+        // What was uploaded is not uploaded again when the message has to be repeated.
+        media::place(room, outgoing).await?;
+        match &*outgoing {
+            Outgoing::Upload { .. } => Err(Refusal::Final("a file was not placed".to_owned())),
             Outgoing::Send {
                 event_type,
                 content,
@@ -348,6 +352,6 @@ fn shorter(outgoing: &Outgoing) -> Option<Outgoing> {
                 content,
             })
         }
-        Outgoing::Redact { .. } | Outgoing::Pin { .. } => None,
+        Outgoing::Upload { .. } | Outgoing::Redact { .. } | Outgoing::Pin { .. } => None,
     }
 }

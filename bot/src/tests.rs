@@ -2,6 +2,7 @@
 //! what it accepts; what was received is awaited, never the time.
 
 mod living;
+mod pictures;
 mod reading;
 mod rooms;
 mod sending;

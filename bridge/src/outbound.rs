@@ -8,6 +8,9 @@ mod content;
 mod cut;
 pub mod html;
 
+/// The type of messages.
+pub const MESSAGE: &str = "m.room.message";
+
 /// What to do in the room.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outgoing {
@@ -16,6 +19,15 @@ pub enum Outgoing {
         /// Its type.
         event_type: String,
         /// Its content, with the row's id under the fleet's key.
+        content: Value,
+    },
+    /// Upload a file, name it in a message's content, and send that as [`Self::Send`].
+    Upload {
+        /// The file's type.
+        content_type: &'static str,
+        /// The file.
+        file: Vec<u8>,
+        /// The message's content, but for where the file is.
         content: Value,
     },
     /// Redact an event.
@@ -43,6 +55,9 @@ pub enum RenderError {
     /// The post's kind needs another relation.
     #[error("a {0} has no relation that says which event it is about")]
     WrongRelation(&'static str),
+    /// The picture cannot be drawn.
+    #[error("{0}")]
+    Picture(String),
     /// The value has no JSON form.
     #[error("cannot be written as JSON: {0}")]
     Json(String),
@@ -60,23 +75,26 @@ pub fn render(row: &OutboxRow) -> Result<Outgoing, RenderError> {
     };
     match &row.post {
         Post::Message(message) => {
-            let relation = row
-                .relation
-                .as_ref()
-                .map(content::relation)
-                .transpose()?
-                .flatten();
+            let relation = relation(row)?;
             Ok(send(
-                "m.room.message",
+                MESSAGE,
                 content::message(row.id, message, relation.as_ref()),
             ))
         }
+        Post::Picture(picture) => {
+            let drawn = fleet_chart::picture(&picture.charts)
+                .map_err(|e| RenderError::Picture(e.to_string()))?;
+            let relation = relation(row)?;
+            let content = content::picture(row.id, &picture.message, &drawn, relation.as_ref());
+            Ok(Outgoing::Upload {
+                content_type: content::PNG,
+                file: drawn.png,
+                content,
+            })
+        }
         Post::Edit(message) => {
             let target = target(|r| matches!(r, Relation::Replaces(_)), "edit")?;
-            Ok(send(
-                "m.room.message",
-                content::edit(row.id, message, target),
-            ))
+            Ok(send(MESSAGE, content::edit(row.id, message, target)))
         }
         Post::Receipt(receipt) => {
             let target = target(|r| matches!(r, Relation::References(_)), "receipt")?;
@@ -104,6 +122,12 @@ pub fn render(row: &OutboxRow) -> Result<Outgoing, RenderError> {
             })
         }
     }
+}
+
+/// `m.relates_to` of a message; none without one.
+fn relation(row: &OutboxRow) -> Result<Option<Value>, RenderError> {
+    let relation = row.relation.as_ref().map(content::relation);
+    Ok(relation.transpose()?.flatten())
 }
 
 fn send(event_type: &str, content: Value) -> Outgoing {

@@ -8,8 +8,9 @@ use fleet_protocol::Timestamp;
 use fleet_protocol::document::{Block, Document, Span, bold, code, text};
 use fleet_protocol::envelope::Outcome;
 use fleet_protocol::event::ReceiptContent;
-use fleet_protocol::outbox::{Attention, Message, OutboxRow, Post, Relation, Target};
-use fleet_protocol::reply::{HelpView, Reply};
+use fleet_protocol::outbox::{Attention, Message, OutboxRow, Picture, Post, Relation, Target};
+use fleet_protocol::reply::{ChartPoint, ChartView, HelpView, Reply};
+use fleet_protocol::verbs::budget::Unit;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -276,4 +277,60 @@ proptest! {
         prop_assert!(content.to_string().len() < 60 * 1024);
         prop_assert_eq!(&content["dev.mosaicstack.fleet"]["row"], &json!(row.id));
     }
+}
+
+#[test]
+fn a_picture_is_drawn_the_same_each_time_and_its_words_are_its_caption() {
+    let at = Timestamp::from_millis;
+    let chart = ChartView {
+        title: "claude weekly".into(),
+        unit: Unit::Tokens,
+        limit: 1_000,
+        spent: 400,
+        held: 100,
+        planned: Some(500),
+        starts_at: at(0),
+        resets_at: Some(at(10_000)),
+        at: at(5_000),
+        ticks: Vec::new(),
+        points: vec![ChartPoint {
+            at: at(2_000),
+            spent: 400,
+        }],
+    };
+    let picture = |charts| {
+        let message = message(Document::text("claude weekly: 400 of 1,000"));
+        let post = Post::Picture(Box::new(Picture { message, charts }));
+        row(
+            post,
+            Some(Relation::Reply {
+                to: on("$asked"),
+                thread_root: None,
+            }),
+        )
+    };
+    let row = picture(vec![chart]);
+    let rendered = render(&row).unwrap();
+    assert_eq!(rendered, render(&row).unwrap());
+    let Outgoing::Upload {
+        content_type,
+        file,
+        content,
+    } = rendered
+    else {
+        panic!("a picture is uploaded");
+    };
+    assert_eq!(content_type, "image/png");
+    assert!(file.starts_with(b"\x89PNG"), "a PNG");
+    insta::with_settings!({ omit_expression => true }, {
+        let info = json!({ "mimetype": "image/png", "size": file.len(), "w": 1_000, "h": 640 });
+        assert_eq!(content["info"], info);
+        let mut shape = content;
+        shape["info"] = Value::Null;
+        insta::assert_json_snapshot!("picture", shape);
+    });
+    assert!(matches!(
+        render(&picture(Vec::new())),
+        Err(RenderError::Picture(_))
+    ));
 }

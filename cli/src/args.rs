@@ -482,6 +482,7 @@ pub fn command() -> clap::Command {
         .mut_subcommand("agent", agent);
     let root = root.mut_subcommand("provision", document);
     let root = root.mut_subcommand("budget", |budget| budget.mut_subcommand("import", document));
+    let root = root.mut_subcommand("budget", |group| group.mut_subcommand("chart", chart));
     // In a shell `doctor` walks every hop; the register's view is one of them.
     root.mut_subcommand("doctor", |_| {
         Doctor::augment_args(clap::Command::new("doctor"))
@@ -535,6 +536,20 @@ fn agent(group: clap::Command) -> clap::Command {
         .subcommand(AgentWatch::augment_args(watch))
         .subcommand(hook)
 }
+
+/// A shell draws a chart into a file.
+fn chart(verb: clap::Command) -> clap::Command {
+    verb.arg(
+        clap::Arg::new(OUT)
+            .long("out")
+            .value_name("FILE.png")
+            .value_parser(clap::value_parser!(PathBuf))
+            .help("Write the picture to this file; without it, its figures are printed"),
+    )
+}
+
+/// The option of `budget chart` that names the file.
+pub const OUT: &str = "out";
 
 /// What `board` can do with files, which only a shell has.
 fn board(group: clap::Command) -> clap::Command {

@@ -112,6 +112,10 @@ async fn dispatch(context: &Context, matches: &clap::ArgMatches) -> Result<Exit,
     if let Some(exit) = Box::pin(agent(context, name, inner)).await? {
         return Ok(exit);
     }
+    if let Some(file) = picture(name, inner) {
+        let request = fleet_protocol::language::from_matches(matches)?;
+        return Ok(Box::pin(command::chart::run(context, request, file)).await?);
+    }
     if !<Operate as clap::Subcommand>::has_subcommand(name) {
         let request = fleet_protocol::language::from_matches(matches)?;
         return Ok(Box::pin(command::say::run(context, request)).await?);
@@ -132,6 +136,14 @@ async fn dispatch(context: &Context, matches: &clap::ArgMatches) -> Result<Exit,
         Operate::Docs { out } => command::docs::run(context, &out),
     };
     Ok(ran?)
+}
+
+/// The file that `budget chart` draws into, if it names one.
+fn picture<'m>(name: &str, matches: &'m clap::ArgMatches) -> Option<&'m PathBuf> {
+    match (name, matches.subcommand()) {
+        ("budget", Some(("chart", inner))) => inner.get_one(args::OUT),
+        _ => None,
+    }
 }
 
 /// What `board` does with files; none for what the fleet does.

@@ -2,7 +2,7 @@
 
 use fleet_protocol::envelope::{BallotInput, Body, Envelope, Receipt};
 use fleet_protocol::event::{ReceiptContent, VERSION};
-use fleet_protocol::outbox::{Attention, Message, Post, Relation, Target};
+use fleet_protocol::outbox::{Attention, Message, Picture, Post, Relation, Target};
 use fleet_protocol::{Document, Reader, Reply};
 use serde_json::json;
 use uuid::Uuid;
@@ -45,7 +45,7 @@ pub(crate) fn to(
         _ => {
             let thread_root = envelope.context.thread_root.clone().map(Target::Event);
             (
-                Post::Message(message(receipt, reader)?),
+                shown_as(receipt, message(receipt, reader)?),
                 Relation::Reply {
                     to: event,
                     thread_root,
@@ -61,6 +61,21 @@ pub(crate) fn to(
         subject: ended.subject,
         is_detail: false,
     })
+}
+
+/// Charts are a picture with the answer as its caption; all else is a message.
+fn shown_as(receipt: &Receipt, message: Message) -> Post {
+    match &receipt.reply {
+        Some(Reply::Charts(charts)) if !charts.is_empty() => Post::Picture(Box::new(Picture {
+            message: Message {
+                // The figures are in the row once.
+                twin: json!({ "receipt": receipt.id, "outcome": receipt.outcome }),
+                ..message
+            },
+            charts: charts.clone(),
+        })),
+        _ => Post::Message(message),
+    }
 }
 
 /// Whether an alert was nobody's before.

@@ -67,7 +67,7 @@ pub(crate) async fn write(
            LEFT JOIN fleet.outbox t ON t.tenant_id = $1 AND t.id = n.target_row
            CROSS JOIN LATERAL (
                SELECT CASE WHEN r.silent THEN 'the room is quiet'
-                           WHEN t.state IN ('dead', 'superseded') AND NOT n.post ?| ARRAY['message', 'receipt']
+                           WHEN t.state IN ('dead', 'superseded') AND NOT n.post ?| ARRAY['message', 'picture', 'receipt']
                            THEN 'what it relates to was never sent' END AS spared) spare
            CROSS JOIN LATERAL (
                SELECT CASE WHEN r.room_id IS NOT NULL AND spare.spared IS NULL AND (n.target_row IS NULL OR t.event_id IS NOT NULL)
@@ -136,6 +136,7 @@ fn least_verbosity(row: &NewRow) -> i16 {
     match &row.post {
         _ if row.is_detail => 3,
         Post::Message(said) if said.attention == Attention::Quiet && !is_answer => 2,
+        Post::Picture(_) if !is_answer => 2,
         _ => 1,
     }
 }

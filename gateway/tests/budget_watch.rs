@@ -318,3 +318,52 @@ async fn a_reaction_on_an_alert_acknowledges_it_and_its_thread_says_who() {
         "once, in the thread"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chart_shows_what_was_spent_by_when_and_comes_each_morning() {
+    let desk = Desk::open().await;
+    let set = json!({ "provider": "claude", "limit": 10_000, "unit": "tokens", "every": "7d" });
+    desk.ok("ana", "budget.set", set).await;
+    planned(&desk).await;
+    let work = json!({ "provider": "claude", "projected_tokens": 400 });
+    let task = desk.add("Work", work).await;
+    desk.claim("ana", Some(&task)).await;
+    for total in [100, 350] {
+        desk.clock.advance(7_200);
+        report(&desk, &task, total, json!({})).await;
+    }
+    let charts = match desk.ask("vic", "budget.chart", json!({})).await {
+        Ok(Reply::Charts(charts)) => charts,
+        other => panic!("no charts: {other:?}"),
+    };
+    let chart = &charts[0];
+    assert_eq!(
+        (charts.len(), chart.title.as_str(), chart.limit),
+        (1, "claude weekly", 10_000)
+    );
+    assert_eq!((chart.spent, chart.held), (350, 50));
+    let steps: Vec<u64> = chart.points.iter().map(|p| p.spent).collect();
+    assert_eq!(steps, [100, 350]);
+    assert!(
+        chart.planned.is_some() && !chart.ticks.is_empty(),
+        "{chart:?}"
+    );
+    let none = desk
+        .ask("vic", "budget.chart", json!({ "provider": "nobody" }))
+        .await;
+    assert!(
+        !matches!(&none, Ok(Reply::Charts(all)) if !all.is_empty()),
+        "{none:?}"
+    );
+    // 08:00 in Berlin.
+    desk.clock.advance(15 * 3_600);
+    let looking = async {
+        while desk.said("budget", "\"charts\"").await == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), looking)
+        .await
+        .expect("the picture of the morning");
+    assert_eq!(desk.said("budget", "\"charts\"").await, 1);
+}

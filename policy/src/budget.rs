@@ -14,6 +14,7 @@ pub mod queue;
 pub mod recurrence;
 pub mod route;
 pub mod source;
+pub mod ticks;
 pub mod watch;
 mod window;
 

@@ -174,6 +174,7 @@ verbs! {
         BudgetExplain(budget::Explain) = "budget.explain",
         BudgetHistory(budget::History) = "budget.history",
         BudgetWindows(budget::Windows) = "budget.windows",
+        BudgetChart(budget::Chart) = "budget.chart",
         BudgetAudit(budget::Audit) = "budget.audit",
         BudgetLadderShow(budget::LadderShow) = "budget.ladder.show",
         BudgetExport(budget::Export) = "budget.export",

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::document::Document;
 use crate::event::ReceiptContent;
+use crate::reply::ChartView;
 use crate::scalar::UserId;
 use crate::time::Timestamp;
 
@@ -17,6 +18,8 @@ pub enum Post {
     Message(Message),
     /// New content for a message the bot sent; the relation is [`Relation::Replaces`].
     Edit(Message),
+    /// A picture of budgets, with words beside it.
+    Picture(Box<Picture>),
     /// A receipt for an agent.
     Receipt(Box<ReceiptContent>),
     /// A reaction of the bot; the relation is [`Relation::Annotates`].
@@ -49,6 +52,15 @@ pub struct Message {
     /// The same for programs, under the key `dev.mosaicstack.fleet`.
     #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
     pub twin: serde_json::Value,
+}
+
+/// A picture: the figures it is drawn from, so that the same row always gives the same picture.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Picture {
+    /// Its caption, also for who does not see the picture.
+    pub message: Message,
+    /// What is drawn, from top to bottom.
+    pub charts: Vec<ChartView>,
 }
 
 /// How loud a message is (element.md: notices never notify).

@@ -27,8 +27,9 @@ pub use board::{
     BallotView, BoardSeatView, DecisionView, MinutesView, ProposalView, SeatView, TallyView,
 };
 pub use budget::{
-    AdmissionView, AuditView, ExplainView, GrantedView, ImportView, Knowledge, LimitView,
-    MeterView, PastWindowView, SpendView, WaitingView, WindowView,
+    AdmissionView, AuditView, ChartPoint, ChartTick, ChartView, ExplainView, GrantedView,
+    ImportView, Knowledge, LimitView, MeterView, PastWindowView, SpendView, WaitingView,
+    WindowView,
 };
 pub use fleet::{
     Check, CheckState, DoctorView, GrantView, HelpGroup, HelpLine, HelpView, HushView,
@@ -94,6 +95,8 @@ pub enum Reply {
     Limits(Vec<LimitView>),
     /// Windows a series had.
     Windows(Vec<PastWindowView>),
+    /// The burn-down of windows.
+    Charts(Vec<ChartView>),
     /// Totals against the ledger.
     Audited(AuditView),
     /// The model ladder, highest first.

@@ -9,9 +9,13 @@ use fleet_protocol::envelope::{
     BallotInput, Body, BotLease, Context, Envelope, Mark, Outcome, Provenance, Receipt, Submit,
 };
 use fleet_protocol::event::{AgentIdentity, Chain, CommandContent, LeaseClaim, ReceiptContent};
-use fleet_protocol::outbox::{Attempt, Attention, Message, OutboxRow, Post, Relation, Target};
+use fleet_protocol::outbox::{
+    Attempt, Attention, Message, OutboxRow, Picture, Post, Relation, Target,
+};
 use fleet_protocol::problem::{Code, Problem};
+use fleet_protocol::reply::{ChartPoint, ChartTick, ChartView};
 use fleet_protocol::verbs::board::Verdict;
+use fleet_protocol::verbs::budget::Unit;
 use fleet_protocol::{Reply, Timestamp};
 use serde_json::json;
 use uuid::Uuid;
@@ -152,6 +156,28 @@ fn events_of_agents_keep_their_form() {
     );
 }
 
+fn chart() -> ChartView {
+    ChartView {
+        title: "claude weekly".into(),
+        unit: Unit::Tokens,
+        limit: 1_000,
+        spent: 400,
+        held: 100,
+        planned: Some(500),
+        starts_at: now(),
+        resets_at: None,
+        at: now(),
+        ticks: vec![ChartTick {
+            at: now(),
+            label: "Mon 23".into(),
+        }],
+        points: vec![ChartPoint {
+            at: now(),
+            spent: 400,
+        }],
+    }
+}
+
 #[test]
 fn outbox_rows_keep_their_form() {
     let message = || Message {
@@ -169,6 +195,13 @@ fn outbox_rows_keep_their_form() {
                 to: on(),
                 thread_root,
             },
+        ),
+        (
+            Post::Picture(Box::new(Picture {
+                message: message(),
+                charts: vec![chart()],
+            })),
+            Relation::Thread { root: on() },
         ),
         (Post::Edit(message()), Relation::Replaces(on())),
         (

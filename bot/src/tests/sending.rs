@@ -23,7 +23,7 @@ use crate::settle::Settler;
 
 const SEND: &str = "/_matrix/client/v3/rooms/.*/send/m.room.message/.*";
 
-fn row(n: u128, text: &str) -> OutboxRow {
+pub(super) fn row(n: u128, text: &str) -> OutboxRow {
     let now = Timestamp::from_millis(NOW_MS);
     OutboxRow {
         id: Uuid::from_u128(n),
@@ -44,7 +44,7 @@ fn row(n: u128, text: &str) -> OutboxRow {
 }
 
 /// Sends rows; what became of each, or why the bot ends.
-async fn send(world: &World, rows: Vec<OutboxRow>) -> Result<Vec<Settlement>, BotError> {
+pub(super) async fn send(world: &World, rows: Vec<OutboxRow>) -> Result<Vec<Settlement>, BotError> {
     let (settler, mut settled) = Settler::new();
     let sender = Sender::new(
         world.context.clone(),
@@ -67,11 +67,11 @@ async fn send(world: &World, rows: Vec<OutboxRow>) -> Result<Vec<Settlement>, Bo
     Ok(settlements)
 }
 
-async fn sends(world: &World, steps: Vec<ResponseTemplate>) -> Received {
+pub(super) async fn sends(world: &World, steps: Vec<ResponseTemplate>) -> Received {
     mock(&world.homeserver, "PUT", SEND, steps).await
 }
 
-fn sent(id: &str) -> Settlement {
+pub(super) fn sent(id: &str) -> Settlement {
     Settlement::Sent {
         event_id: id.to_owned(),
     }

@@ -1,5 +1,6 @@
 //! Contents of events, kept below the size that homeservers take.
 
+use fleet_chart::Picture;
 use fleet_protocol::document::Document;
 use fleet_protocol::event::{ReceiptContent, TWIN};
 use fleet_protocol::outbox::{Attention, Message, Relation};
@@ -10,6 +11,8 @@ use uuid::Uuid;
 use super::html::Html;
 use super::{RenderError, cut, event_id};
 
+/// The type of pictures.
+pub(super) const PNG: &str = "image/png";
 /// The largest message, in bytes of JSON; beyond it the text is cut (architecture, "Way out").
 const MAX_MESSAGE: usize = 40 * 1024;
 /// The largest receipt, in bytes of JSON; a Matrix event has at most 64 KiB with its envelope.
@@ -30,6 +33,22 @@ pub(super) fn message(row: Uuid, message: &Message, relation: Option<&Value>) ->
         }
         content.into()
     })
+}
+
+/// A message that shows a picture, but for where that is (Matrix spec, "m.image"); its words are the caption.
+pub(super) fn picture(
+    row: Uuid,
+    message: &Message,
+    picture: &Picture,
+    relation: Option<&Value>,
+) -> Value {
+    let mut content = self::message(row, message, relation);
+    content["msgtype"] = "m.image".into();
+    content["filename"] = "budget.png".into();
+    content["info"] = json!({
+        "mimetype": PNG, "size": picture.png.len(), "w": picture.width, "h": picture.height,
+    });
+    content
 }
 
 /// New content for a message (Matrix spec, "Event replacements").

@@ -4,6 +4,7 @@ pub(crate) mod agent;
 pub(crate) mod board;
 pub(crate) mod bot;
 pub(crate) mod call;
+pub(crate) mod chart;
 pub(crate) mod completion;
 pub(crate) mod config;
 pub(crate) mod docs;

@@ -35,6 +35,17 @@ pub(crate) async fn run(context: &Context, request: Request) -> Result<Exit, Cli
     }
 }
 
+/// Asks the fleet something, as whoever this shell speaks for.
+pub(crate) async fn ask(context: &Context, query: Query) -> Result<Reply, CliError> {
+    if context.global.agent.is_none() && mcp::credentials_file().is_some() {
+        let session = mcp::session(context)?.in_room(context.global.in_room.clone());
+        let answer = session.ask(query).await;
+        return Ok(answer.map_err(|p| CliError::Refused(Box::new(p)))?.reply);
+    }
+    let gateway = gateway(&context.settings()?)?;
+    Ok(gateway.query(&call(context, query, None)?).await?)
+}
+
 /// The same as the agent whose credentials the environment names: it knows its own leases.
 async fn as_agent(context: &Context, request: Request) -> Result<Exit, CliError> {
     let session = mcp::session(context)?.in_room(context.global.in_room.clone());

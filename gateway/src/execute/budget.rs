@@ -8,6 +8,7 @@ mod admission;
 pub(in crate::execute) mod alert;
 mod audit;
 mod backfill;
+mod chart;
 pub(crate) mod day;
 mod decision;
 pub(in crate::execute) mod gauge;
@@ -30,6 +31,7 @@ mod write;
 
 pub(crate) use admission::{Holder as AgentHolder, Plan, Verdict, Work, decide, take};
 pub(crate) use audit::audit;
+pub(crate) use chart::chart;
 pub(crate) use decision::explain;
 pub(crate) use offer::{ladder_set, ladder_show};
 pub(crate) use portable::{bring, export, import};

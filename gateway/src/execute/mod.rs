@@ -371,6 +371,7 @@ pub(crate) async fn query(exec: &mut Exec<'_>, query: &Query) -> Result<Reply, S
         Query::BudgetExplain(a) => budget::explain(exec, a).await,
         Query::BudgetHistory(a) => budget::history(exec, a).await,
         Query::BudgetWindows(a) => budget::windows(exec, a).await,
+        Query::BudgetChart(a) => budget::chart(exec, a).await,
         Query::BudgetAudit(a) => budget::audit(exec, a).await,
         Query::BudgetLadderShow(a) => budget::ladder_show(exec, a).await,
         Query::BudgetExport(a) => budget::export(exec, a).await,

@@ -262,3 +262,50 @@ pub struct WaitingView {
     /// What would free it.
     pub remedy: String,
 }
+
+/// The burn-down of a window: all that a picture of it needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ChartView {
+    /// Whose it is and which, as people name it.
+    pub title: String,
+    /// What it counts.
+    pub unit: Unit,
+    /// The limit in force, lifts included.
+    pub limit: u64,
+    /// Spent, presumed and external together.
+    pub spent: u64,
+    /// Held by running tasks.
+    pub held: u64,
+    /// Planned to be spent by now; none where there is no pacing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned: Option<u64>,
+    /// When the window began.
+    pub starts_at: Timestamp,
+    /// When it resets; none for a cap without end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resets_at: Option<Timestamp>,
+    /// The instant of the figures.
+    pub at: Timestamp,
+    /// Marks of the time axis, in the tenant's zone.
+    pub ticks: Vec<ChartTick>,
+    /// What was spent by when, oldest first.
+    pub points: Vec<ChartPoint>,
+}
+
+/// A mark of a time axis.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ChartTick {
+    /// Where.
+    pub at: Timestamp,
+    /// Its words.
+    pub label: String,
+}
+
+/// What was spent in a window by an instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ChartPoint {
+    /// The instant.
+    pub at: Timestamp,
+    /// Spent by then.
+    pub spent: u64,
+}

@@ -55,6 +55,7 @@ impl Reply {
             Self::Explained(view) => governance::explained(view, reader),
             Self::Limits(all) => governance::limits(all, reader),
             Self::Windows(all) => governance::past(all, reader),
+            Self::Charts(all) => governance::charts(all, reader),
             Self::Audited(view) => governance::audited(view),
             Self::Ladder(changed) => governance::ladder(changed),
             Self::Exported(toml) => Document::new().code(toml.clone()),

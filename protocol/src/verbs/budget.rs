@@ -330,6 +330,10 @@ of_series! {
         max: Option<Count>,
     }
 }
+of_series! {
+    /// Draw the burn-down of windows: what was planned, spent and held, and the cap
+    Chart {}
+}
 args! {
     /// Recompute every total from the ledger and compare
     Audit {}

@@ -4,7 +4,7 @@ use fleet_protocol::Timestamp;
 use jiff::{SignedDuration, ToSpan as _, ZonedDateTime};
 use uuid::Uuid;
 
-use super::{alert, audit, gauge};
+use super::{alert, audit, chart, gauge};
 use crate::db::time;
 use crate::execute::{Exec, Stop};
 use crate::incident::{self, DIFFERENCE, MISMATCH, Raised};
@@ -31,7 +31,8 @@ pub(crate) async fn day(exec: &mut Exec<'_>) -> Result<(), Stop> {
         return Ok(());
     }
     check(exec).await?;
-    settle(exec).await
+    settle(exec).await?;
+    chart::post(exec).await
 }
 
 /// The next morning.

@@ -145,7 +145,7 @@ fn most(max: Option<Count>) -> i64 {
 }
 
 /// The series a listing means: the named one, all of a scope, or all there are.
-async fn listed(exec: &mut Exec<'_>, named: SeriesRef<'_>) -> Result<Vec<Gauged>, Stop> {
+pub(super) async fn listed(exec: &mut Exec<'_>, named: SeriesRef<'_>) -> Result<Vec<Gauged>, Stop> {
     let is_any = named.provider.is_none()
         && named.role.is_none()
         && named.agent.is_none()

@@ -3,7 +3,7 @@
 use super::words::{cell, counted, or_dash, spoken, with_notes};
 use crate::document::{Document, bold, code, number, text};
 use crate::reply::{
-    AdmissionView, AuditView, Changed, ExplainView, ImportView, LimitView, MeterView,
+    AdmissionView, AuditView, Changed, ChartView, ExplainView, ImportView, LimitView, MeterView,
     PastWindowView, WaitingView,
 };
 use crate::scalar::Name;
@@ -119,6 +119,35 @@ pub(super) fn past(all: &[PastWindowView], reader: &Reader<'_>) -> Document {
         ]
     });
     Document::new().table(["Window", "From", "Until", "Spent", "Presumed"], rows)
+}
+
+/// What a picture shows, for who does not see it.
+pub(super) fn charts(all: &[ChartView], reader: &Reader<'_>) -> Document {
+    if all.is_empty() {
+        return Document::new().paragraph([
+            text("There is no limit to draw. To set one: "),
+            code("!budget set --provider claude --limit 2M --unit tokens --reset-at +7d"),
+        ]);
+    }
+    Document::new().list(all.iter().map(|c| {
+        let percent = u128::from(c.spent) * 100 / u128::from(c.limit.max(1));
+        let mut facts = format!(
+            ": {} of {} {} spent ({percent} %)",
+            number(c.spent),
+            number(c.limit),
+            c.unit.noun()
+        );
+        if c.held > 0 {
+            facts.push_str(&format!(", {} held", number(c.held)));
+        }
+        if let Some(planned) = c.planned {
+            facts.push_str(&format!(", {} planned by now", number(planned)));
+        }
+        if let Some(at) = c.resets_at {
+            facts.push_str(&format!("; resets {}", reader.moment(at)));
+        }
+        vec![bold(&c.title), text(facts)]
+    }))
 }
 
 pub(super) fn audited(view: &AuditView) -> Document {
