@@ -156,6 +156,8 @@ fn governance(window: &Value, at: &str, before: &str) -> Value {
         {"explained": {"task": "t7", "decisions": [decided, admitted]}}, {"explained": {"task": "t8", "decisions": []}},
         {"limits": [{"series": "claude weekly", "amount": 2_000_000, "unit": "tokens", "from": before, "by": "@dana:example.org"}, {"series": "claude weekly", "amount": 500_000, "unit": "tokens", "from": before, "until": at, "by": "@dana:example.org"}]}, {"limits": []},
         {"windows": [{"series": "claude weekly", "unit": "tokens", "starts_at": before, "resets_at": at, "spent": 500_000, "presumed": 0}]}, {"windows": []},
+        {"charts": [{"title": "claude weekly", "unit": "tokens", "limit": 2_000_000, "spent": 900_000, "held": 50_000, "planned": 1_000_000,
+            "starts_at": before, "resets_at": at, "at": before, "ticks": [{"at": at, "label": "Mon 30"}], "points": [{"at": before, "spent": 900_000}]}]}, {"charts": []},
         {"audited": {"series": 2, "windows": 3, "holds": 4, "rows": 1_000, "differences": []}},
         {"audited": {"series": 1, "windows": 1, "holds": 1, "rows": 9, "differences": ["claude weekly, held: 5 is kept, 6 is the sum of the rows"]}},
         {"ladder": {"change": "set", "now": ["opus", "sonnet"], "notes": ["Only tried: nothing was changed."]}},

@@ -23,6 +23,10 @@ fn reads() -> Vec<(&'static str, Value)> {
             "budget windows --mission m7 --window weekly",
             json!({"budget.windows": {"mission": "m7", "window": "weekly"}}),
         ),
+        (
+            "budget chart --provider claude --window weekly",
+            json!({"budget.chart": {"provider": "claude", "window": "weekly"}}),
+        ),
         ("budget audit", json!({"budget.audit": {}})),
         ("budget ladder show", json!({"budget.ladder.show": {}})),
         ("budget export", json!({"budget.export": {}})),
