@@ -26,6 +26,8 @@ const CAP: RGBColor = RGBColor(0xff, 0x6f, 0x6f);
 /// Heights of letters. A phone shows a third of them, so that the smallest are 12 points there.
 const TITLE: i32 = 46;
 const LABEL: i32 = 36;
+/// Characters of a title that a line holds, wide ones counted.
+const TITLE_CHARS: usize = 42;
 
 /// Edges of the plot within the panel.
 const LEFT: i32 = 130;
@@ -72,10 +74,18 @@ fn write(area: &Area<'_>, what: &str, at: Point, style: TextStyle<'_>) -> Result
     Ok(area.draw(&Text::new(what.to_owned(), at, style))?)
 }
 
+/// As much of a title as a line holds.
+fn cut(title: &str) -> String {
+    match title.char_indices().nth(TITLE_CHARS) {
+        Some((end, _)) => format!("{}…", title.get(..end).unwrap_or_default().trim_end()),
+        None => title.to_owned(),
+    }
+}
+
 /// Whose window it is, and its figures in words.
 fn heading(area: &Area<'_>, chart: &ChartView) -> Result<(), ChartError> {
     let left = |size, color| style(size, color, HPos::Left, VPos::Top);
-    write(area, &chart.title, (40, 28), left(TITLE, TEXT))?;
+    write(area, &cut(&chart.title), (40, 28), left(TITLE, TEXT))?;
     let of = |n| short(n, chart.unit);
     let mut facts = format!("{} of {} spent", of(chart.spent), of(chart.limit));
     if chart.held > 0 {
