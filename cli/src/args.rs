@@ -1,5 +1,6 @@
 //! The command line: the fleet's language, and what operates the fleet.
 
+use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -164,7 +165,7 @@ pub enum Measured {
     Budget,
     /// From a ballot to its card, and a thousand ballots at once
     Board,
-    /// Messages between agents, and a crew that claims and completes while some of it is cut off
+    /// Messages between agents, and a crew of processes that claims and completes while some of it is killed
     Agents,
     /// Memory after a burst, and processor time when nothing happens
     Memory,
@@ -173,6 +174,9 @@ pub enum Measured {
     /// The echo bot itself, a process that `fleet bench` starts
     #[value(hide = true)]
     EchoBot,
+    /// One agent of a crew, a process that `fleet bench` starts
+    #[value(hide = true)]
+    Agent,
 }
 
 /// `fleet bench`.
@@ -462,8 +466,35 @@ pub struct Doctor {
     pub access_token_file: Option<PathBuf>,
 }
 
+/// What a command line is read with. A listener stays, one beside each agent of a machine: it builds only its
+/// own part, as pages that are touched once stay in memory.
+pub fn command_for(line: &[OsString]) -> clap::Command {
+    match line {
+        [_, group, verb, ..] if group == "agent" && verb == "listen" => {
+            root().subcommand(clap::Command::new("agent").subcommand(listen()))
+        }
+        _ => command(),
+    }
+}
+
 /// The whole command line.
 pub fn command() -> clap::Command {
+    let root = Operate::augment_subcommands(language::augment(root()));
+    let root = root
+        .mut_subcommand("board", board)
+        .mut_subcommand("agent", agent);
+    let root = root.mut_subcommand("provision", document);
+    let root = root.mut_subcommand("budget", |budget| budget.mut_subcommand("import", document));
+    let root = root.mut_subcommand("budget", |group| group.mut_subcommand("chart", chart));
+    // In a shell `doctor` walks every hop; the register's view is one of them.
+    root.mut_subcommand("doctor", |_| {
+        Doctor::augment_args(clap::Command::new("doctor"))
+            .about("Walk every hop of the fleet, name what is broken and the remedy")
+    })
+}
+
+/// The program with its options, without a verb.
+fn root() -> clap::Command {
     let codes: String = Exit::ALL
         .iter()
         .map(|(exit, meaning)| format!("  {:>2}  {meaning}\n", exit.code()))
@@ -476,18 +507,12 @@ pub fn command() -> clap::Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .after_help(format!("Exit codes:\n{codes}"));
-    let root = Operate::augment_subcommands(language::augment(Global::augment_args(root)));
-    let root = root
-        .mut_subcommand("board", board)
-        .mut_subcommand("agent", agent);
-    let root = root.mut_subcommand("provision", document);
-    let root = root.mut_subcommand("budget", |budget| budget.mut_subcommand("import", document));
-    let root = root.mut_subcommand("budget", |group| group.mut_subcommand("chart", chart));
-    // In a shell `doctor` walks every hop; the register's view is one of them.
-    root.mut_subcommand("doctor", |_| {
-        Doctor::augment_args(clap::Command::new("doctor"))
-            .about("Walk every hop of the fleet, name what is broken and the remedy")
-    })
+    Global::augment_args(root)
+}
+
+fn listen() -> clap::Command {
+    clap::Command::new("listen")
+        .about("Print what is said to the agent, one JSON object a line, as it comes")
 }
 
 /// A command whose document is typed in a room: in a shell it is a file.
@@ -525,12 +550,10 @@ fn agent(group: clap::Command) -> clap::Command {
     let join = clap::Command::new("join")
         .about("Join the fleet as an agent of a role, or come back as a new incarnation");
     let rotate = clap::Command::new("rotate").about("Change an agent's token");
-    let listen = clap::Command::new("listen")
-        .about("Print what is said to the agent, one JSON object a line, as it comes");
     group
         .subcommand(AgentJoin::augment_args(join))
         .subcommand(AgentRotate::augment_args(rotate))
-        .subcommand(listen)
+        .subcommand(listen())
         .subcommand(AgentMeter::augment_args(meter))
         .subcommand(AgentConfig::augment_args(config))
         .subcommand(AgentWatch::augment_args(watch))

@@ -47,7 +47,7 @@ impl Context {
 ///
 /// Not generic, so that all of the program is compiled with this crate and not once more with each binary.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
-    let matches = match args::command().try_get_matches_from(&arguments) {
+    let matches = match args::command_for(&arguments).try_get_matches_from(&arguments) {
         Ok(matches) => matches,
         Err(error) => return usage(&error),
     };
@@ -57,10 +57,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
     };
     let out = Output::new(global.json);
     let context = Context { global, out };
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
+    let runtime = match runtime(matches.subcommand_name()) {
         Ok(runtime) => runtime,
         Err(error) => {
             out.error(&CliError::Internal(format!(
@@ -78,6 +75,18 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         }
     };
     exit.into()
+}
+
+/// What serves many at once has a thread for each core; who says or hears one thing at a time needs one,
+/// and less memory.
+fn runtime(command: Option<&str>) -> std::io::Result<tokio::runtime::Runtime> {
+    let mut builder = match command {
+        Some("up" | "demo" | "bench" | "simulate" | "gateway" | "bot" | "doctor") => {
+            tokio::runtime::Builder::new_multi_thread()
+        }
+        _ => tokio::runtime::Builder::new_current_thread(),
+    };
+    builder.enable_all().build()
 }
 
 /// Why a command line did not run to its end.

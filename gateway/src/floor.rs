@@ -1,6 +1,7 @@
 //! What the database costs without a gateway: the floor that `fleet bench` measures `task add` against.
 
 mod budget;
+mod work;
 
 use std::sync::Arc;
 
@@ -114,6 +115,15 @@ impl Floor {
                 .await?;
         }
         Ok(())
+    }
+
+    /// From now on the owner's statements see the rows of this tenant.
+    async fn enter(&mut self, tenant: &str) -> Result<(), sqlx::Error> {
+        sqlx::query("SELECT set_config('fleet.tenant', $1, false)")
+            .bind(tenant)
+            .execute(&mut self.owner)
+            .await
+            .map(drop)
     }
 
     /// The register's tables that commands write.

@@ -1,24 +1,32 @@
 //! Agents at work: messages between two of them against the homeserver's bare send to sync, a listener's
-//! memory, and a crew that claims and completes while some of it is cut off.
+//! memory, a crew of processes that claims and completes while some of it is killed, and a claim in a register
+//! that is full of tasks.
 
 mod crew;
 mod listener;
+mod member;
+mod ready;
+mod tally;
+mod worker;
 
 use std::time::Duration;
 
 use fleet_agent::matrix::{Follow, Matrix, text};
+use fleet_gateway::{Floor, Secret};
 use fleet_protocol::scalar::Count;
 use fleet_protocol::verbs::inbox::{Ack, Next, Send};
 use fleet_protocol::{Query, Reply};
+use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
-use super::measure::{Figure, Target, percentile};
+use super::measure::{Figure, Measure, Target, percentile};
 use crate::command::say;
 use crate::error::{CliError, fixed};
 use crate::output::Output;
 use crate::raise::Fleet;
 
-use crew::Member;
+use member::Member;
+pub(crate) use worker::run as agent;
 
 /// The longest that a bare message may take.
 const LONGEST: Duration = Duration::from_secs(20);
@@ -47,8 +55,29 @@ pub(crate) async fn measure(
     out.progress("messages from one agent to another, and of the homeserver alone");
     let mut figures = messages(fleet, one, two).await?;
     figures.push(listener::memory(one, two).await?);
-    figures.extend(crew::work(out, &operator, members, tasks).await?);
+    let database = &fleet.settings.database;
+    let (owner, app) = (database.owner()?, database.app_url()?);
+    let (owner, app) = (Secret::new(owner.expose()), Secret::new(app.expose()));
+    let failed = |e| CliError::service("the database", &e);
+    let mut floor = Floor::prepare(&owner, &app, 1).await.map_err(failed)?;
+    let tenant = fleet.settings.tenant.id.to_string();
+    let asker = one.clone();
+    figures.extend(crew::work(out, &operator, &mut floor, &tenant, members, tasks).await?);
+    figures.push(ready::claim(out, &mut floor, &tenant, asker).await?);
+    floor.remove().await.map_err(failed)?;
     Ok(figures)
+}
+
+/// All figures in one object, each under its name and unit.
+pub(crate) fn summary(all: &[Measure]) -> Map<String, Value> {
+    let named = all.iter().map(|measure| {
+        let name = match (measure.name, measure.unit) {
+            ("claim_p99", "ms") => "claim_p99_ms",
+            (name, _) => name,
+        };
+        (name.to_owned(), json!(measure.value))
+    });
+    named.collect()
 }
 
 /// From an agent's send to the other's receipt from its inbox; beside it the homeserver's send to sync.

@@ -30,10 +30,13 @@ use crate::{Context, log, throwaway};
 use measure::{BUILD, Figure, Measure};
 use world::Rooms;
 
-/// Measures, or is the echo bot.
+/// Measures, or is one of the programs that are measured.
 pub(crate) async fn run(context: &Context, args: &Bench) -> Result<Exit, CliError> {
     if args.measured == Measured::EchoBot {
         return echo_bot(context, args.answer.as_deref()).await;
+    }
+    if args.measured == Measured::Agent {
+        return agents::agent(context).await;
     }
     let base = context.settings()?;
     log::start(&Log {
@@ -65,7 +68,11 @@ pub(crate) async fn run(context: &Context, args: &Bench) -> Result<Exit, CliErro
             .remove()
             .map_err(|e| CliError::service("the throw-away folder", &e))?;
     }
-    let has_missed = measured?.iter().any(|m| m.ok == Some(false));
+    let measured = measured?;
+    if args.measured == Measured::Agents && out.is_json() {
+        out.answer(&agents::summary(&measured), String::new)?;
+    }
+    let has_missed = measured.iter().any(|m| m.ok == Some(false));
     Ok(if args.strict && has_missed {
         Exit::Missed
     } else {

@@ -47,10 +47,7 @@ impl Floor {
     /// # Errors
     /// Those of the database.
     pub async fn fill_ledger(&mut self, tenant: &str, rows: i64) -> Result<(), sqlx::Error> {
-        sqlx::query("SELECT set_config('fleet.tenant', $1, false)")
-            .bind(tenant)
-            .execute(&mut self.owner)
-            .await?;
+        self.enter(tenant).await?;
         sqlx::query(
             "INSERT INTO fleet.ledger (tenant_id, kind, series_id, committed, at, recorded_at, admission)
              SELECT s.tenant_id, 'commit', s.id, 1, greatest(s.starts_at, now() - (i.n % 3600) * interval '1 second'), now(), gen_random_uuid()

@@ -1,13 +1,9 @@
 //! The memory of a process that listens.
 
-use std::process::Stdio;
-
-use fleet_agent::credentials::{Credentials, VARIABLE};
 use fleet_protocol::verbs::inbox::Send;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::Command;
 
-use super::crew::Member;
+use super::member::Member;
 use crate::bench::measure::{Figure, Target};
 use crate::bench::memory;
 use crate::error::{CliError, fixed};
@@ -16,26 +12,7 @@ use crate::error::{CliError, fixed};
 pub(super) async fn memory(one: &Member, two: &Member) -> Result<Figure, CliError> {
     let fault = |e| CliError::file("the listener's folder", e);
     let folder = tempfile::tempdir().map_err(fault)?;
-    let file = folder.path().join("listener.json");
-    Credentials {
-        v: 1,
-        gateway: two.gateway.base().clone(),
-        token: two.token.clone(),
-        agent: two.agent.clone(),
-        joined_as: two.agent.incarnation,
-        role: fixed("code")?,
-        matrix: None,
-    }
-    .store(&file)?;
-    let program = std::env::current_exe().map_err(|e| CliError::file("this program", e))?;
-    let mut listener = Command::new(program)
-        .args(["agent", "listen"])
-        .env(VARIABLE, &file)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|e| CliError::file("the listener", e))?;
+    let mut listener = two.start(folder.path(), &["agent", "listen"])?;
     let stdout = listener.stdout.take();
     let stdout = stdout.ok_or_else(|| CliError::Internal("a listener without output".into()))?;
     one.say(Send {
