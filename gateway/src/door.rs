@@ -105,6 +105,6 @@ impl Door {
     /// # Errors
     /// [`DoorError::Database`] when the register cannot be looked at.
     pub async fn sweep(&self) -> Result<(), DoorError> {
-        Ok(sweep::once(&self.core).await?)
+        Ok(sweep::look(&self.core).await?)
     }
 }

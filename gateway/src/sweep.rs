@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleet_protocol::Reply;
-use fleet_protocol::scalar::Name;
+use fleet_protocol::scalar::{Name, ScalarError};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -15,30 +15,58 @@ use crate::hub::Hub;
 use crate::run::{self, Core, Ended, Job};
 use crate::{Clock, Ids, Secret, ServeError, db, journal, outbox};
 
+mod withheld;
+
+use withheld::Withheld;
+
 /// How often it looks.
 const EVERY: Duration = Duration::from_secs(1);
 /// Rows of a kind in one look.
 const MOST: i32 = 100;
 
-/// What is due.
-#[derive(Clone, Copy)]
-enum Due {
+/// Of which kind it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
     Lease,
     Proposal,
-    Queue,
     Item,
     Stale,
+    Queue,
     BudgetDay,
+}
+
+impl Kind {
+    fn from_word(word: &str) -> Option<Self> {
+        Some(match word {
+            "lease" => Self::Lease,
+            "proposal" => Self::Proposal,
+            "item" => Self::Item,
+            "stale" => Self::Stale,
+            "queue" => Self::Queue,
+            "day" => Self::BudgetDay,
+            _ => return None,
+        })
+    }
+}
+
+/// What is due.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Due {
+    tenant: Name,
+    kind: Kind,
+    /// Nil for a queue and a day: they are their tenant's, nothing else names them.
+    id: Uuid,
 }
 
 /// Sweeps until cancelled. A fault is logged and tried again with the next look.
 pub(crate) async fn run(core: Arc<Core>, stop: CancellationToken) {
+    let mut withheld = Withheld::default();
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(EVERY) => {}
         }
-        if let Err(e) = once(&core).await {
+        if let Err(e) = once(&core, &mut withheld).await {
             tracing::warn!(error = %e, "the sweep could not look; it looks again in a second");
         }
     }
@@ -72,80 +100,74 @@ impl Sweeper {
     /// # Errors
     /// [`ServeError::Database`].
     pub async fn once(&self) -> Result<(), ServeError> {
-        Ok(once(&self.core).await?)
+        Ok(look(&self.core).await?)
     }
 }
 
+/// One look over all tenants by who looks when they like.
+pub(crate) async fn look(core: &Core) -> Result<(), sqlx::Error> {
+    once(core, &mut Withheld::default()).await
+}
+
 /// One look over all tenants.
-pub(crate) async fn once(core: &Core) -> Result<(), sqlx::Error> {
-    let now = db::time(core.clock.now());
-    let leases = sqlx::query!(
-        r#"SELECT tenant AS "tenant!", id AS "id!" FROM fleet.expired_leases($1, $2) AS due (tenant, id)"#,
-        now,
-        MOST
-    )
-    .fetch_all(&core.pool)
-    .await?;
-    let proposals = sqlx::query!(
-        r#"SELECT tenant AS "tenant!", id AS "id!" FROM fleet.due_proposals($1, $2) AS due (tenant, id)"#,
-        now,
-        MOST
-    )
-    .fetch_all(&core.pool)
-    .await?;
-    let queues = sqlx::query_scalar!(
-        r#"SELECT tenant AS "tenant!" FROM fleet.due_queues($1, $2) AS due (tenant)"#,
-        now,
-        MOST
-    )
-    .fetch_all(&core.pool)
-    .await?;
-    let items = sqlx::query!(
-        r#"SELECT tenant AS "tenant!", id AS "id!" FROM fleet.due_items($1, $2) AS due (tenant, id)"#,
-        now,
-        MOST
-    )
-    .fetch_all(&core.pool)
-    .await?;
-    let stale = sqlx::query!(
-        r#"SELECT tenant AS "tenant!", id AS "id!" FROM fleet.stale_series($1, $2) AS due (tenant, id)"#,
-        now,
-        MOST
-    )
-    .fetch_all(&core.pool)
-    .await?;
-    let days = sqlx::query_scalar!(
-        r#"SELECT tenant AS "tenant!" FROM fleet.due_budget_days($1, $2) AS due (tenant)"#,
-        now,
-        MOST
-    )
-    .fetch_all(&core.pool)
-    .await?;
-    let due = leases
-        .into_iter()
-        .map(|r| (r.tenant, r.id, Due::Lease))
-        .chain(
-            proposals
-                .into_iter()
-                .map(|r| (r.tenant, r.id, Due::Proposal)),
-        )
-        .chain(items.into_iter().map(|r| (r.tenant, r.id, Due::Item)))
-        .chain(stale.into_iter().map(|r| (r.tenant, r.id, Due::Stale)))
-        // A queue and a day are their tenant's: nothing else names them.
-        .chain(queues.into_iter().map(|t| (t, Uuid::nil(), Due::Queue)))
-        .chain(days.into_iter().map(|t| (t, Uuid::nil(), Due::BudgetDay)));
-    for (tenant, id, what) in due {
-        let tenant: Name = tenant
-            .parse()
-            .map_err(|e: fleet_protocol::scalar::ScalarError| sqlx::Error::Decode(e.into()))?;
-        if let Err(e) = one(core, &tenant, id, what).await {
-            tracing::warn!(%tenant, %id, error = %e, "what is due could not be done; it is tried again");
+async fn once(core: &Core, withheld: &mut Withheld) -> Result<(), sqlx::Error> {
+    let now = core.clock.now();
+    let found = find(core, withheld.len()).await?;
+    for due in withheld.tried(found, now) {
+        match one(core, &due).await {
+            Ok(()) => withheld.done(&due),
+            Err(error) => {
+                let (tenant, id, kind) = (due.tenant.clone(), due.id, due.kind);
+                let pause = withheld.failed(due, now).as_secs();
+                tracing::error!(%tenant, %id, ?kind, %error, pause, "what is due could not be done; it is tried again after a pause");
+            }
         }
     }
     Ok(())
 }
 
-async fn one(core: &Core, tenant: &Name, id: Uuid, what: Due) -> Result<(), sqlx::Error> {
+/// What is due of every kind, with room for what is withheld.
+async fn find(core: &Core, withheld: usize) -> Result<Vec<Due>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"SELECT 'lease' AS "kind!", tenant AS "tenant!", id AS "id!" FROM fleet.expired_leases($1, $2) AS due (tenant, id)
+           UNION ALL SELECT 'proposal', tenant, id FROM fleet.due_proposals($1, $2) AS due (tenant, id)
+           UNION ALL SELECT 'item', tenant, id FROM fleet.due_items($1, $2) AS due (tenant, id)
+           UNION ALL SELECT 'stale', tenant, id FROM fleet.stale_series($1, $2) AS due (tenant, id)
+           UNION ALL SELECT 'queue', tenant, $3::uuid FROM fleet.due_queues($1, $2) AS due (tenant)
+           UNION ALL SELECT 'day', tenant, $3::uuid FROM fleet.due_budget_days($1, $2) AS due (tenant)"#,
+        db::time(core.clock.now()) as _,
+        MOST.saturating_add(i32::try_from(withheld).unwrap_or(i32::MAX)),
+        Uuid::nil()
+    )
+    .fetch_all(&core.pool)
+    .await?;
+    let unknown =
+        |word: &str| sqlx::Error::Decode(format!("nothing is due of the kind {word}").into());
+    rows.into_iter()
+        .map(|r| {
+            Ok(Due {
+                tenant: r
+                    .tenant
+                    .parse()
+                    .map_err(|e: ScalarError| sqlx::Error::Decode(e.into()))?,
+                kind: Kind::from_word(&r.kind).ok_or_else(|| unknown(&r.kind))?,
+                id: r.id,
+            })
+        })
+        .collect()
+}
+
+/// Why something that is due was not done.
+#[derive(Debug, thiserror::Error)]
+enum Undone {
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+    #[error("refused ({reference}): {detail}")]
+    Refused { reference: String, detail: String },
+}
+
+async fn one(core: &Core, due: &Due) -> Result<(), Undone> {
+    let tenant = &due.tenant;
     let mut tx = db::begin(&core.pool, tenant).await?;
     let zone = sqlx::query_scalar!(
         "SELECT zone FROM fleet.tenants WHERE tenant_id = $1",
@@ -178,7 +200,7 @@ async fn one(core: &Core, tenant: &Name, id: Uuid, what: Due) -> Result<(), sqlx
         &mut tx,
         &job,
         core.ids.as_ref(),
-        async |exec: &mut Exec<'_>| due(exec, id, what).await,
+        async |exec: &mut Exec<'_>| act(exec, due).await,
     )
     .await?;
     let Ended {
@@ -188,8 +210,11 @@ async fn one(core: &Core, tenant: &Name, id: Uuid, what: Due) -> Result<(), sqlx
         ..
     } = ended;
     if let Some(problem) = problem {
-        tracing::error!(%tenant, %id, reference = journal::reference(admission), detail = problem.detail, "what is due was refused");
-        return tx.rollback().await;
+        tx.rollback().await?;
+        return Err(Undone::Refused {
+            reference: journal::reference(admission),
+            detail: problem.detail,
+        });
     }
     let source = outbox::Source {
         tenant,
@@ -205,14 +230,14 @@ async fn one(core: &Core, tenant: &Name, id: Uuid, what: Due) -> Result<(), sqlx
     Ok(())
 }
 
-async fn due(exec: &mut Exec<'_>, id: Uuid, what: Due) -> Result<Option<Reply>, Stop> {
-    match what {
-        Due::Lease => task::expire(exec, id).await?,
-        Due::Proposal => board::due(exec, id).await?,
-        Due::Queue => task::look(exec).await?,
-        Due::Item => inbox::unanswered(exec, id).await?,
-        Due::Stale => budget::day::stale(exec, id).await?,
-        Due::BudgetDay => budget::day::day(exec).await?,
+async fn act(exec: &mut Exec<'_>, due: &Due) -> Result<Option<Reply>, Stop> {
+    match due.kind {
+        Kind::Lease => task::expire(exec, due.id).await?,
+        Kind::Proposal => board::due(exec, due.id).await?,
+        Kind::Queue => task::look(exec).await?,
+        Kind::Item => inbox::unanswered(exec, due.id).await?,
+        Kind::Stale => budget::day::stale(exec, due.id).await?,
+        Kind::BudgetDay => budget::day::day(exec).await?,
     }
     Ok(None)
 }

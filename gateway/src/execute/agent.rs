@@ -177,15 +177,17 @@ pub(super) async fn views(
                   g.retired_at IS NOT NULL AS "retired!", h.number AS "task?", h.lease_until AS "lease_until?",
                   (SELECT count(*) FROM fleet.items i
                    WHERE i.tenant_id = g.tenant_id AND i.agent_id = g.id AND i.acknowledged_at IS NULL) AS "unread!",
-                  (SELECT coalesce(sum(r.added_tokens), 0)::bigint FROM fleet.spend_reports r
-                   JOIN fleet.attempts s ON s.tenant_id = r.tenant_id AND s.task_id = r.task_id AND s.attempt = r.attempt
-                   WHERE r.tenant_id = g.tenant_id AND s.agent_id = g.id AND r.spent_at >= $4) AS "spent_today!"
+                  coalesce(today.tokens, 0) AS "spent_today!"
            FROM fleet.agents g
            LEFT JOIN LATERAL (
                SELECT t.number, a.lease_until FROM fleet.attempts a
                JOIN fleet.tasks t ON t.tenant_id = a.tenant_id AND t.id = a.task_id
                WHERE a.tenant_id = g.tenant_id AND a.agent_id = g.id AND a.ended_at IS NULL
                ORDER BY a.started_at LIMIT 1) h ON true
+           LEFT JOIN (
+               SELECT s.agent_id, sum(r.added_tokens)::bigint AS tokens FROM fleet.spend_reports r
+               JOIN fleet.attempts s ON s.tenant_id = r.tenant_id AND s.task_id = r.task_id AND s.attempt = r.attempt
+               WHERE r.tenant_id = $1 AND r.spent_at >= $4 GROUP BY s.agent_id) today ON today.agent_id = g.id
            WHERE g.tenant_id = $1 AND ($2::text IS NULL OR g.name = $2) AND ($3 OR g.retired_at IS NULL)
            ORDER BY g.name"#,
         exec.tenant.as_str(),

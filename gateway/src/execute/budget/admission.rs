@@ -1,7 +1,7 @@
 //! Admission: the ladder before an attempt starts, and the holds it takes (budget.md, "The ladder").
 
 use fleet_policy::budget::Movement;
-use fleet_policy::budget::ladder::{Binding, Decision, Reason, Terms, decide as go_down};
+use fleet_policy::budget::ladder::{Binding, Reason, Terms};
 use fleet_policy::budget::queue::Waiting;
 use fleet_protocol::document::number;
 use fleet_protocol::scalar::Name;
@@ -10,7 +10,7 @@ use fleet_protocol::{Problem, Timestamp};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::gauge::{self, Gauged, Which};
+use super::gauge::{self, Gauged};
 use super::ledger::{self, Row};
 use super::needs::{Kind, Needs, Wanted};
 use super::offer::{self, Offer, Scopes};
@@ -20,11 +20,8 @@ use crate::execute::{Exec, Stop};
 mod choice;
 mod scene;
 
-use choice::{Choice, choose};
+use choice::choose;
 use scene::Scene;
-
-/// How many ways to run a task are tried under the lock.
-const TRIES: usize = 3;
 
 /// A task that wants to start.
 #[derive(Debug, Clone)]
@@ -138,8 +135,8 @@ impl Work {
     }
 }
 
-/// Goes down the ladder for a task. The choice is made on an unlocked read; only the series of the chosen
-/// way are locked, and looked at again.
+/// Goes down the ladder for a task. Every series that may matter is locked first: claims of a tenant take turns
+/// anyway, and what was chosen is then what holds.
 pub(crate) async fn decide(exec: &mut Exec<'_>, work: &Work) -> Result<Verdict, Stop> {
     let accounts = match &work.provider {
         Some(provider) => offer::accounts(exec, provider).await?,
@@ -151,50 +148,10 @@ pub(crate) async fn decide(exec: &mut Exec<'_>, work: &Work) -> Result<Verdict, 
         None => vec![None],
     };
     let which = work.scopes()?.which(&accounts).with_recent();
-    let mut scene = scene::read(exec, &which).await?;
-    let mut tried = Vec::new();
-    loop {
-        let chosen = choose(exec, work, &scene, &accounts, &rungs, &tried).await?;
-        let Choice::Run(offer, lowered, needs) = chosen else {
-            return chosen.verdict(exec, work, &scene);
-        };
-        if offer.series.is_empty() {
-            return Ok(Verdict::Go(Box::new(Plan::ungoverned(&offer))));
-        }
-        let ids: Vec<Uuid> = offer
-            .series
-            .iter()
-            .map(|i| scene.gauges[*i].series.id)
-            .collect();
-        gauge::lock(exec, &ids).await?;
-        let fresh = gauge::read(exec, &Which::ids(ids).with_recent()).await?;
-        for gauged in fresh {
-            if let Some(place) = scene
-                .gauges
-                .iter()
-                .position(|g| g.series.id == gauged.series.id)
-            {
-                scene.gauges[place] = gauged;
-            }
-        }
-        let candidate = scene.candidate(exec, work, &offer, &needs);
-        let only = Terms {
-            asked: offer.rung,
-            ..terms(work)
-        };
-        match go_down(&[candidate], only, exec.now) {
-            Decision::Admit(_) => {
-                return Ok(Verdict::Go(Box::new(plan(
-                    exec, work, &scene, &offer, &needs, lowered,
-                ))));
-            }
-            _ if tried.len() + 1 < TRIES => tried.push((offer.account, offer.model)),
-            other => {
-                let offers = [offer];
-                return Choice::of(other, &offers, needs).verdict(exec, work, &scene);
-            }
-        }
-    }
+    gauge::lock_scopes(exec, &which).await?;
+    let scene = scene::read(exec, &which).await?;
+    let chosen = choose(exec, work, &scene, &accounts, &rungs).await?;
+    chosen.verdict(exec, work, &scene)
 }
 
 fn terms(work: &Work) -> Terms {
@@ -306,11 +263,14 @@ fn waits(
 /// What an admission granted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Granted {
+    /// The least it may spend in tokens under any limit; none where none counts them.
+    pub(crate) tokens: Option<u64>,
     /// What the claimer should know, one sentence each.
     pub(crate) notes: Vec<String>,
 }
 
-/// Takes the holds of a plan for an attempt that was just written, and writes the decision down.
+/// Takes the holds of a plan for an attempt that was just written with its account and model, and writes the decision
+/// down.
 pub(crate) async fn take(
     exec: &mut Exec<'_>,
     work: &Work,
@@ -319,22 +279,15 @@ pub(crate) async fn take(
 ) -> Result<Granted, Stop> {
     let account = plan.account.as_ref().map(Name::as_str);
     let model = plan.model.as_ref().map(Name::as_str);
-    sqlx::query!(
-        "UPDATE fleet.attempts SET subscription = $4, model = $5 WHERE tenant_id = $1 AND task_id = $2 AND attempt = $3",
-        exec.tenant.as_str(),
-        work.id,
-        attempt,
-        account,
-        model
-    )
-    .execute(&mut *exec.tx)
-    .await?;
     if !plan.is_governed {
         let notes = match &plan.account {
             Some(account) => super::hint(exec, account).await?,
             None => Vec::new(),
         };
-        return Ok(Granted { notes });
+        return Ok(Granted {
+            tokens: None,
+            notes,
+        });
     }
     let rows: Vec<_> = plan
         .holds
@@ -370,10 +323,20 @@ pub(crate) async fn take(
         inputs: &plan.inputs,
     };
     super::decision::write(exec, &decision).await?;
-    Ok(Granted { notes })
+    let in_tokens = plan
+        .holds
+        .iter()
+        .filter(|(g, _)| g.series.unit == Unit::Tokens);
+    let tokens = in_tokens.map(|(_, wanted)| grant(wanted)).min();
+    Ok(Granted { tokens, notes })
 }
 
-/// The first tranche in one series.
+/// The first tranche in one series, in its unit.
+fn grant(wanted: &Wanted) -> u64 {
+    wanted.need.grant.unwrap_or(1)
+}
+
+/// It as a row of the ledger.
 fn hold<'a>(
     exec: &Exec<'_>,
     task: Uuid,
@@ -381,9 +344,8 @@ fn hold<'a>(
     gauged: &Gauged,
     wanted: &Wanted,
 ) -> Row<'a> {
-    let granted = wanted.need.grant.unwrap_or(1);
     let moved = Movement {
-        held: i64::try_from(granted).unwrap_or(i64::MAX),
+        held: i64::try_from(grant(wanted)).unwrap_or(i64::MAX),
         ..Movement::default()
     };
     Row::new(exec, "hold", gauged.series.id, (task, attempt), moved)

@@ -346,25 +346,16 @@ pub(crate) async fn show(exec: &mut Exec<'_>, _: &verbs::Queue) -> Result<Reply,
     Ok(Reply::Queue(numbered.collect()))
 }
 
-/// The agent's own words for who it is, to hold a task.
-pub(crate) async fn holder(
-    exec: &mut Exec<'_>,
-    agent: &ActingAgent,
+/// An agent as its registration tells it, to hold a task.
+pub(crate) fn holder(
+    name: &Name,
+    model: Option<String>,
+    context_tokens: Option<i64>,
 ) -> Result<super::admission::Holder, Stop> {
-    let me = sqlx::query!(
-        "SELECT model, context_tokens FROM fleet.agents WHERE tenant_id = $1 AND id = $2",
-        exec.tenant.as_str(),
-        agent.id
-    )
-    .fetch_one(&mut *exec.tx)
-    .await?;
-    let model: Option<Name> = me
-        .model
-        .map(|m| m.parse().map_err(|_| unreadable("model")))
-        .transpose()?;
+    let model = model.map(|m| m.parse().map_err(|_| unreadable("model")));
     Ok(super::admission::Holder {
-        name: agent.name.clone(),
-        model,
-        context_tokens: me.context_tokens,
+        name: name.clone(),
+        model: model.transpose()?,
+        context_tokens,
     })
 }

@@ -3,13 +3,14 @@
 use fleet_policy::lease::{Holder, Lease};
 use fleet_policy::task::{Step, step};
 use fleet_protocol::problem::Code;
+use fleet_protocol::scalar::Name;
 use fleet_protocol::verbs::task::{self as verbs, TaskStatus};
 use fleet_protocol::{Problem, Reply, Timestamp};
 use uuid::Uuid;
 
 use super::super::budget::{self, Claimer, Verdict};
 use super::super::{Exec, Stop, inbox};
-use super::fit::{fit, former, switches};
+use super::fit::{Fit, fit, former, switches};
 use super::row::{self, Row};
 use super::{replan, write};
 use crate::db;
@@ -20,33 +21,34 @@ const CANDIDATES: usize = 3;
 pub(crate) async fn claim(exec: &mut Exec<'_>, args: &verbs::Claim) -> Result<Reply, Stop> {
     // The row of switches is locked: claims see each other, and a pause is before or after each.
     let bounds = switches(exec).await?;
-    let role = match exec.actor.agent.clone() {
+    let fit = match exec.actor.agent.clone() {
         Some(agent) => {
-            let (role, incarnation) = fit(exec, &agent, bounds).await?;
-            if incarnation != agent.incarnation {
+            let fit = fit(exec, &agent, bounds).await?;
+            if fit.incarnation != agent.incarnation {
                 return Err(former(&agent).into());
             }
-            Some(role)
+            Some(fit)
         }
         None => None,
     };
     match args.task {
-        Some(reference) => claim_this(exec, reference, role.as_deref()).await,
-        None => claim_next(exec, role.as_deref()).await,
+        Some(reference) => claim_this(exec, reference, fit).await,
+        None => claim_next(exec, fit).await,
     }
 }
 
 async fn claim_this(
     exec: &mut Exec<'_>,
     reference: fleet_protocol::TaskRef,
-    role: Option<&str>,
+    fit: Option<Fit>,
 ) -> Result<Reply, Stop> {
     let id = exec.resolve(reference).await?;
     let row = row::lock(exec, id).await?;
-    check(exec, &row, role)?;
+    check(exec, &row, fit.as_ref().map(|f| f.role.as_str()))?;
     let claimer = claimer(exec);
-    match begin(exec, &row, Some(&claimer), Waits::Yes).await? {
-        Begun::Yes(notes) => claimed(exec, row, notes).await,
+    let work = row.work(fit.map(|f| f.holder));
+    match begin(exec, &row, &work, Some(&claimer), Waits::Yes).await? {
+        Begun::Yes(row, notes) => claimed(exec, *row, notes).await,
         Begun::No(stays) => {
             exec.keep_refused = true;
             Err(stays.problem.into())
@@ -62,7 +64,9 @@ fn claimer(exec: &Exec<'_>) -> Claimer {
     }
 }
 
-async fn claim_next(exec: &mut Exec<'_>, role: Option<&str>) -> Result<Reply, Stop> {
+async fn claim_next(exec: &mut Exec<'_>, fit: Option<Fit>) -> Result<Reply, Stop> {
+    let (role, holder) = fit.map(|f| (f.role, f.holder)).unzip();
+    let role = role.as_deref();
     let mut refused: Vec<(Uuid, Option<String>)> = Vec::new();
     let mut first = None;
     // Who waits with one task does not wait with another: only the first one keeps the claim.
@@ -73,8 +77,9 @@ async fn claim_next(exec: &mut Exec<'_>, role: Option<&str>) -> Result<Reply, St
         };
         let row = row::load(exec, id).await?;
         let tried = (row.id, row.provider.as_ref().map(ToString::to_string));
-        match begin(exec, &row, Some(&claimer), waits).await? {
-            Begun::Yes(notes) => return claimed(exec, row, notes).await,
+        let work = row.work(holder.clone());
+        match begin(exec, &row, &work, Some(&claimer), waits).await? {
+            Begun::Yes(row, notes) => return claimed(exec, *row, notes).await,
             Begun::No(stays) => {
                 first.get_or_insert(stays.problem);
                 refused.push(tried);
@@ -183,8 +188,8 @@ fn check(exec: &Exec<'_>, row: &Row, role: Option<&str>) -> Result<(), Stop> {
 
 /// What became of a try to begin an attempt.
 pub(super) enum Begun {
-    /// It runs; what the claimer should know.
-    Yes(Vec<String>),
+    /// It runs, as the task is now; what the claimer should know.
+    Yes(Box<Row>, Vec<String>),
     /// It waits for budget now, or never gets any.
     No(Box<Stays>),
 }
@@ -209,28 +214,26 @@ pub(super) enum Waits {
 pub(super) async fn begin(
     exec: &mut Exec<'_>,
     row: &Row,
+    work: &budget::Work,
     claimer: Option<&Claimer>,
     waits: Waits,
 ) -> Result<Begun, Stop> {
     let waiting = claimer.filter(|_| waits == Waits::Yes);
-    let holder = match claimer {
-        Some(Claimer::Agent(agent)) => Some(budget::holder(exec, agent).await?),
-        Some(Claimer::Person(_)) | None => None,
-    };
-    let work = row.work(holder);
-    match budget::decide(exec, &work).await? {
+    match budget::decide(exec, work).await? {
         Verdict::Go(plan) => {
-            let notes = run(exec, row, claimer, &work, &plan).await?;
-            Ok(Begun::Yes(notes))
+            let (row, notes) = run(exec, row, claimer, work, &plan).await?;
+            Ok(Begun::Yes(Box::new(row), notes))
         }
         Verdict::Wait(waits) => {
-            budget::put(exec, &work, &waits, waiting).await?;
+            budget::put(exec, work, &waits, waiting).await?;
             let problem = &waits.problem;
             let waiting = match row.status {
                 TaskStatus::BudgetPaused => TaskStatus::BudgetPaused,
                 _ => TaskStatus::Queued,
             };
-            write::status(exec, row.id, waiting, Some(&problem.detail), row.failures).await?;
+            if row.status != waiting || row.note.as_ref() != Some(&problem.detail) {
+                write::status(exec, row.id, waiting, Some(&problem.detail), row.failures).await?;
+            }
             if row.status != waiting {
                 write::event(exec, row, "task.queued", Some(&problem.detail)).await?;
             }
@@ -241,7 +244,7 @@ pub(super) async fn begin(
             })))
         }
         Verdict::Never(refused) => {
-            budget::refused(exec, &work, &refused).await?;
+            budget::refused(exec, work, &refused).await?;
             let problem = &refused.problem;
             write::status(
                 exec,
@@ -278,36 +281,46 @@ async fn run(
     claimer: Option<&Claimer>,
     work: &budget::Work,
     plan: &budget::Plan,
-) -> Result<Vec<String>, Stop> {
+) -> Result<(Row, Vec<String>), Stop> {
     let Some(claimer) = claimer else {
         budget::leave(exec, row.id).await?;
         write::status(exec, row.id, TaskStatus::Pending, None, row.failures).await?;
         write::event(exec, row, "task.ready", None).await?;
-        return Ok(Vec::new());
+        let status = TaskStatus::Pending;
+        let note = None;
+        return Ok((
+            Row {
+                status,
+                note,
+                ..row.clone()
+            },
+            Vec::new(),
+        ));
     };
     if let Claimer::Agent(agent) = claimer {
         budget::waits_no_more(exec, agent.id, None).await?;
         inbox::begin_anew(exec, agent.id).await?;
     }
-    let attempt = write_attempt(exec, row, claimer).await?;
-    let granted = budget::take(exec, work, attempt, plan).await?;
+    let row = write_attempt(exec, row, claimer, plan).await?;
+    let granted = budget::take(exec, work, row.attempt, plan).await?;
     if row.queued_at.is_some() {
         budget::leave(exec, row.id).await?;
     }
-    if row.start_now_by.is_some() {
-        sqlx::query!(
-            "UPDATE fleet.tasks SET start_now_by = NULL WHERE tenant_id = $1 AND id = $2",
-            exec.tenant.as_str(),
-            row.id
-        )
-        .execute(&mut *exec.tx)
-        .await?;
-    }
-    Ok(granted.notes)
+    let row = Row {
+        queued_at: None,
+        granted_tokens: granted.tokens.map(u64::cast_signed),
+        ..row
+    };
+    Ok((row, granted.notes))
 }
 
-/// Writes a new attempt under a new lease; its number.
-async fn write_attempt(exec: &mut Exec<'_>, row: &Row, claimer: &Claimer) -> Result<i32, Stop> {
+/// Writes a new attempt under a new lease; the task with it.
+async fn write_attempt(
+    exec: &mut Exec<'_>,
+    row: &Row,
+    claimer: &Claimer,
+    plan: &budget::Plan,
+) -> Result<Row, Stop> {
     let (agent, holder, kind) = match claimer {
         Claimer::Agent(agent) => (Some(agent), agent.name.to_string(), Holder::Agent),
         Claimer::Person(name) => (None, name.clone(), Holder::Person),
@@ -315,8 +328,13 @@ async fn write_attempt(exec: &mut Exec<'_>, row: &Row, claimer: &Claimer) -> Res
     let lease = Lease::claim(row.epoch.cast_unsigned(), kind, exec.now);
     let attempt = row.attempt + 1;
     sqlx::query!(
-        r#"INSERT INTO fleet.attempts (tenant_id, task_id, attempt, epoch, holder, agent_id, incarnation, role, started_at, lease_until)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"#,
+        r#"WITH begun AS (
+               INSERT INTO fleet.attempts (tenant_id, task_id, attempt, epoch, holder, agent_id, incarnation, role, started_at, lease_until,
+                   subscription, model)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12))
+           UPDATE fleet.tasks SET status = 'running', status_note = NULL, percent = NULL, attempt = $3, epoch = $4, updated_at = $9,
+               start_now_by = NULL
+           WHERE tenant_id = $1 AND id = $2"#,
         exec.tenant.as_str(),
         row.id,
         attempt,
@@ -327,30 +345,34 @@ async fn write_attempt(exec: &mut Exec<'_>, row: &Row, claimer: &Claimer) -> Res
         row.role.as_str(),
         db::time(exec.now),
         lease.until.map(db::time) as Option<db::Time>,
+        plan.account.as_ref().map(Name::as_str),
+        plan.model.as_ref().map(Name::as_str),
     )
     .execute(&mut *exec.tx)
     .await?;
-    sqlx::query!(
-        r#"UPDATE fleet.tasks SET status = 'running', status_note = NULL, percent = NULL, attempt = $3, epoch = $4, updated_at = $5
-           WHERE tenant_id = $1 AND id = $2"#,
-        exec.tenant.as_str(),
-        row.id,
+    Ok(Row {
+        status: TaskStatus::Running,
+        note: None,
+        percent: None,
         attempt,
-        lease.epoch.cast_signed(),
-        db::time(exec.now)
-    )
-    .execute(&mut *exec.tx)
-    .await?;
-    Ok(attempt)
+        epoch: lease.epoch.cast_signed(),
+        start_now_by: None,
+        ran_on: plan.account.clone(),
+        held: Some(row::Held {
+            holder,
+            agent: agent.map(|a| a.id),
+            incarnation: agent.map(|a| a.incarnation.cast_signed()),
+            until: lease.until,
+            model: plan.model.clone(),
+            is_handing_back: false,
+        }),
+        ..row.clone()
+    })
 }
 
 async fn claimed(exec: &mut Exec<'_>, row: Row, notes: Vec<String>) -> Result<Reply, Stop> {
-    let row = Row {
-        attempt: row.attempt + 1,
-        ..row
-    };
     write::event(exec, &row, "task.started", None).await?;
     let what = format!("is claimed by {}", write::by(exec));
     write::remark(exec, &row, &what, None);
-    write::answer(exec, row.id, "claimed", notes).await
+    Ok(write::answer_with(exec, row, "claimed", notes))
 }

@@ -195,7 +195,9 @@ async fn paused(
     write::status(exec, row.id, TaskStatus::BudgetPaused, reason, row.failures).await?;
     write::event(exec, &row, "task.paused", reason).await?;
     let row = row::load(exec, row.id).await?;
-    if let claim::Begun::No(stays) = claim::begin(exec, &row, None, claim::Waits::No).await? {
+    let work = row.work(None);
+    if let claim::Begun::No(stays) = claim::begin(exec, &row, &work, None, claim::Waits::No).await?
+    {
         notes.push(stays.problem.detail);
     }
     write::answer(exec, row.id, "released", notes).await

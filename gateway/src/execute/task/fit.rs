@@ -4,7 +4,7 @@ use fleet_policy::bounds::{Context, WorkerBounds, Working};
 use fleet_protocol::Problem;
 use fleet_protocol::problem::Code;
 
-use super::super::{ActingAgent, Exec, Stop};
+use super::super::{ActingAgent, Exec, Stop, budget};
 
 /// Refuses while the fleet is paused (doctrine 13); else the bounds on workers.
 pub(super) async fn switches(exec: &mut Exec<'_>) -> Result<WorkerBounds, Stop> {
@@ -30,15 +30,24 @@ pub(super) async fn switches(exec: &mut Exec<'_>) -> Result<WorkerBounds, Stop> 
     })
 }
 
-/// Whether this agent may take another task at all; then its role, and its present incarnation.
+/// An agent that may take another task.
+pub(super) struct Fit {
+    pub(super) role: String,
+    /// Its present incarnation.
+    pub(super) incarnation: u64,
+    /// As the budget sees it.
+    pub(super) holder: budget::AgentHolder,
+}
+
+/// Whether this agent may take another task at all.
 pub(super) async fn fit(
     exec: &mut Exec<'_>,
     agent: &ActingAgent,
     bounds: WorkerBounds,
-) -> Result<(String, u64), Stop> {
+) -> Result<Fit, Stop> {
     // Locked: an agent that is registered anew meanwhile loses what it claims here, or claims nothing.
     let me = sqlx::query!(
-        "SELECT role, context_tokens, incarnation FROM fleet.agents WHERE tenant_id = $1 AND id = $2 FOR UPDATE",
+        "SELECT role, model, context_tokens, incarnation FROM fleet.agents WHERE tenant_id = $1 AND id = $2 FOR UPDATE",
         exec.tenant.as_str(),
         agent.id
     )
@@ -59,7 +68,26 @@ pub(super) async fn fit(
         role: working.role.cast_unsigned(),
     };
     bounds.admit(working, &me.role)?;
-    Ok((me.role, me.incarnation.unsigned_abs()))
+    Ok(Fit {
+        incarnation: me.incarnation.unsigned_abs(),
+        holder: budget::holder(&agent.name, me.model, me.context_tokens)?,
+        role: me.role,
+    })
+}
+
+/// An agent that holds work already, as the budget sees it.
+pub(super) async fn holder(
+    exec: &mut Exec<'_>,
+    agent: &ActingAgent,
+) -> Result<budget::AgentHolder, Stop> {
+    let me = sqlx::query!(
+        "SELECT model, context_tokens FROM fleet.agents WHERE tenant_id = $1 AND id = $2",
+        exec.tenant.as_str(),
+        agent.id
+    )
+    .fetch_one(&mut *exec.tx)
+    .await?;
+    budget::holder(&agent.name, me.model, me.context_tokens)
 }
 
 /// The agent was registered anew while this claim was on its way.

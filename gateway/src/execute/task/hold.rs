@@ -6,6 +6,7 @@ use fleet_protocol::verbs::task as verbs;
 use uuid::Uuid;
 
 use super::super::{Exec, Stop, budget};
+use super::fit;
 use super::row::{self, Row};
 use super::write;
 use crate::db;
@@ -57,7 +58,7 @@ pub(crate) async fn running(
 ) -> Result<Running, Stop> {
     let row = held(exec, task, Step::Progress).await?;
     let agent = match exec.actor.agent.clone() {
-        Some(agent) => Some(budget::holder(exec, &agent).await?),
+        Some(agent) => Some(fit::holder(exec, &agent).await?),
         None => None,
     };
     Ok(Running {

@@ -14,7 +14,7 @@ use super::super::{Exec, Stop, budget};
 use crate::db;
 
 /// A task, with the lease in force.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Row {
     pub(super) id: Uuid,
     pub(super) number: i32,
@@ -49,7 +49,7 @@ pub(super) struct Row {
 }
 
 /// Who holds a task.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Held {
     pub(super) holder: String,
     pub(super) agent: Option<Uuid>,

@@ -102,31 +102,33 @@ async fn started(
     claimer: Option<&Claimer>,
     bounds: WorkerBounds,
 ) -> Result<Looked, Stop> {
-    if let Some(Claimer::Agent(agent)) = claimer {
-        match fit::fit(exec, agent, bounds).await {
-            Ok(_) => {}
+    let holder = match claimer {
+        Some(Claimer::Agent(agent)) => match fit::fit(exec, agent, bounds).await {
+            Ok(fit) => Some(fit.holder),
             Err(Stop::Refused(problem)) => return Ok(Looked::Kept(problem)),
             Err(stop) => return Err(stop),
-        }
-    }
+        },
+        Some(Claimer::Person(_)) | None => None,
+    };
+    let work = row.work(holder);
     let waits = claimer.map_or(Waits::No, |_| Waits::Yes);
-    let notes = match claim::begin(exec, row, claimer, waits).await? {
+    let (begun, notes) = match claim::begin(exec, row, &work, claimer, waits).await? {
         Begun::No(stays) => return Ok(Looked::Waits(stays)),
-        Begun::Yes(notes) => notes,
+        Begun::Yes(begun, notes) => (begun, notes),
     };
     let Some(claimer) = claimer else {
         return Ok(Looked::Begun);
     };
     let since = row.queued_at;
-    let row = row::load(exec, row.id).await?;
-    write::event(exec, &row, "task.started", None).await?;
+    let row = &*begun;
+    write::event(exec, row, "task.started", None).await?;
     let waited = since.map_or_else(String::new, |at| {
         let seconds = exec.now.0.duration_since(at.0).as_secs().unsigned_abs();
         format!(" after waiting {}", fleet_protocol::time::span(seconds))
     });
     let what = format!("starts by itself{waited}, held by {}", name(claimer));
     let note = (!notes.is_empty()).then(|| notes.join(" "));
-    write::tell(exec, &row, &what, Attention::Quiet, note.as_deref()).await?;
+    write::tell(exec, row, &what, Attention::Quiet, note.as_deref()).await?;
     Ok(Looked::Begun)
 }
 

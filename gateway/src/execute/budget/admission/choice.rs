@@ -8,10 +8,10 @@ use fleet_protocol::scalar::Name;
 use super::super::needs::Needs;
 use super::super::offer::{self, Account, Offer};
 use super::scene::{Scene, needs_of};
-use super::{Plan, Refused, Verdict, Work, terms, waits};
+use super::{Plan, Refused, Verdict, Work, plan, terms, waits};
 use crate::execute::{Exec, Stop};
 
-/// What the ladder came to, before anything is locked.
+/// What the ladder came to.
 pub(super) enum Choice {
     Run(Offer, Option<Reason>, Needs),
     Wait(Binding, Option<Offer>, Needs),
@@ -20,7 +20,7 @@ pub(super) enum Choice {
 }
 
 impl Choice {
-    pub(super) fn of(decision: Decision, offers: &[Offer], needs: Needs) -> Self {
+    fn of(decision: Decision, offers: &[Offer], needs: Needs) -> Self {
         let offer_of = |binding: &Binding| {
             let bound = offers.iter().find(|_| !binding.series.is_empty());
             bound.cloned()
@@ -44,7 +44,13 @@ impl Choice {
         scene: &Scene,
     ) -> Result<Verdict, Stop> {
         match self {
-            Self::Run(offer, ..) => Ok(Verdict::Go(Box::new(Plan::ungoverned(&offer)))),
+            Self::Run(offer, ..) if offer.series.is_empty() => {
+                Ok(Verdict::Go(Box::new(Plan::ungoverned(&offer))))
+            }
+            Self::Run(offer, lowered, needs) => {
+                let plan = plan(exec, work, scene, &offer, &needs, lowered);
+                Ok(Verdict::Go(Box::new(plan)))
+            }
             Self::NoAccount => Err(no_account(work).into()),
             Self::Wait(binding, offer, needs) => Ok(Verdict::Wait(Box::new(waits(
                 exec,
@@ -84,16 +90,12 @@ pub(super) async fn choose(
     scene: &Scene,
     accounts: &[Account],
     rungs: &[Option<Name>],
-    tried: &[(Option<Name>, Option<Name>)],
 ) -> Result<Choice, Stop> {
     let mut offers = Vec::new();
     let mut candidates = Vec::new();
     let mut first: Option<(Decision, Needs, usize)> = None;
     for (rung, model) in rungs.iter().enumerate() {
-        let here: Vec<Offer> = offer::on_rung(rung, model.as_ref(), accounts, &scene.gauges)
-            .into_iter()
-            .filter(|o| !tried.contains(&(o.account.clone(), o.model.clone())))
-            .collect();
+        let here = offer::on_rung(rung, model.as_ref(), accounts, &scene.gauges);
         let needs = needs_of(exec, work, scene, model.as_ref()).await?;
         candidates.extend(here.iter().map(|o| scene.candidate(exec, work, o, &needs)));
         offers.extend(here);
