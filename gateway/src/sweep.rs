@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use fleet_protocol::Reply;
 use fleet_protocol::scalar::{Name, ScalarError};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -111,7 +112,7 @@ pub(crate) async fn look(core: &Core) -> Result<(), sqlx::Error> {
 
 /// One look over all tenants.
 async fn once(core: &Core, withheld: &mut Withheld) -> Result<(), sqlx::Error> {
-    let now = core.clock.now();
+    let now = Instant::now();
     let found = find(core, withheld.len()).await?;
     for due in withheld.tried(found, now) {
         match one(core, &due).await {
