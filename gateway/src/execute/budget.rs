@@ -20,6 +20,7 @@ mod portable;
 pub(in crate::execute) mod price;
 pub(crate) mod queue;
 mod reading;
+mod reset;
 pub(in crate::execute) mod series;
 mod settle;
 mod status;
@@ -40,10 +41,11 @@ pub(crate) use queue::{
     waits_no_more,
 };
 pub(crate) use reading::{headers, reading};
+pub(crate) use reset::reset;
 pub(crate) use settle::{Settle, settle};
 pub(crate) use status::{history, status, windows};
 pub(crate) use switch::{close, lift, reopen};
-pub(crate) use write::{reset, set};
+pub(crate) use write::set;
 
 /// How to set a budget, told once: a fleet without any works, and knows how to get one.
 pub(in crate::execute) async fn hint(

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::gauge::Gauged;
 use super::series;
-use super::{alert, queue, status, switch, write};
+use super::{alert, queue, reset, status, switch};
 use crate::db::{instant, time};
 use crate::execute::{Exec, Stop, Subject};
 
@@ -106,8 +106,8 @@ pub(crate) async fn reading(exec: &mut Exec<'_>, args: &verbs::Reading) -> Resul
         .into());
     }
     if let Some(moment) = &args.resets_at {
-        let at = write::resolve(exec, moment, "--resets-at")?;
-        write::follow_provider(exec, &gauged, at).await?;
+        let at = reset::moment(exec, moment, "--resets-at")?;
+        reset::follow_provider(exec, &gauged, at).await?;
     }
     record(exec, &gauged, args.used.get(), "user-entered").await?;
     queue::nudge(exec).await?;
@@ -196,7 +196,7 @@ async fn told(
         ));
     };
     if let Some(at) = limit.resets_at {
-        write::follow_provider(exec, gauged, at).await?;
+        reset::follow_provider(exec, gauged, at).await?;
     }
     record(exec, gauged, limit.used_bp(), "provider-detected").await?;
     Ok(format!("{fact}; recorded for {}", gauged.series.title()))

@@ -7,7 +7,7 @@ use fleet_protocol::verbs::budget::{self as verbs, Scope};
 use fleet_protocol::{Problem, Reply, Timestamp};
 use uuid::Uuid;
 
-use super::{queue, series, status, write};
+use super::{queue, reset, series, status};
 use crate::db::time;
 use crate::execute::{Exec, Stop, Subject, member};
 
@@ -23,7 +23,7 @@ pub(crate) async fn lift(exec: &mut Exec<'_>, args: &verbs::Lift) -> Result<Repl
         .remedy("for example: !budget lift --provider claude --amount 500k --until +3h")
         .into());
     }
-    let until = write::resolve(exec, &args.until, "--until")?;
+    let until = reset::moment(exec, &args.until, "--until")?;
     if until <= exec.now {
         return Err(
             Problem::new(Code::Invalid, "the lift would be over already")
@@ -71,7 +71,7 @@ pub(crate) async fn close(exec: &mut Exec<'_>, args: &verbs::Close) -> Result<Re
     exec.dry_run = args.dry_run;
     let gauged = series::named(exec, args.series()).await?;
     let until = match &args.until {
-        Some(moment) => write::resolve(exec, moment, "--until")?,
+        Some(moment) => reset::moment(exec, moment, "--until")?,
         None => gauged.window().resets_at.ok_or_else(|| {
             Problem::new(
                 Code::BadArgument,
