@@ -1,9 +1,10 @@
 //! From an agent's inbox to where it sits: one item at a time, in order, acknowledged when it was
 //! accepted there.
 
+use fleet_protocol::problem::Code;
 use fleet_protocol::reply::ItemView;
 use fleet_protocol::scalar::Count;
-use fleet_protocol::verbs::inbox::{Ack, Class, Next};
+use fleet_protocol::verbs::inbox::{Ack, Next};
 use fleet_protocol::{Command, Problem, Query, Reply};
 
 use crate::connector::{Connector, ConnectorError, Message};
@@ -27,16 +28,25 @@ pub enum Step {
 pub struct Delivery {
     session: Session,
     connector: Box<dyn Connector>,
-    /// Taken from the inbox, not delivered yet.
-    item: Option<ItemView>,
+    /// The thread that it is said in, where the connector has threads.
+    thread: Option<String>,
+    /// Taken from the inbox, not acknowledged yet.
+    item: Option<Taken>,
+}
+
+struct Taken {
+    item: ItemView,
+    /// It was accepted: only the acknowledgement is missing.
+    accepted: bool,
 }
 
 impl Delivery {
     /// Delivers what is said to the agent of `session`.
-    pub fn new(session: Session, connector: Box<dyn Connector>) -> Self {
+    pub fn new(session: Session, connector: Box<dyn Connector>, thread: Option<String>) -> Self {
         Self {
             session,
             connector,
+            thread,
             item: None,
         }
     }
@@ -47,30 +57,33 @@ impl Delivery {
     /// The fleet's reason. What was taken is kept: the next step goes on with it.
     pub async fn step(&mut self) -> Result<Option<Step>, Problem> {
         if self.item.is_none() {
-            self.item = self.next().await?;
+            let item = self.next().await?;
+            self.item = item.map(|item| Taken {
+                item,
+                accepted: false,
+            });
         }
-        let Some(item) = &self.item else {
+        let Some(taken) = &mut self.item else {
             return Ok(None);
         };
-        let awaited = matches!(item.class, Class::Actionable | Class::Human);
-        if awaited {
+        let is_awaited = taken.item.class.is_awaited();
+        if is_awaited && !taken.accepted {
             let to = self.session.agent().name;
-            if let Err(error) = self.connector.send(&to, &message(item)).await {
+            let message = message(&taken.item, self.thread.clone());
+            if let Err(error) = self.connector.send(&to, &message).await {
                 return Ok(Some(Step::Waits(error)));
             }
+            taken.accepted = true;
         }
-        let items = vec![item.id.parse().map_err(|e| {
-            let code = fleet_protocol::problem::Code::Internal;
-            Problem::new(code, format!("item {}: {e}", item.id))
-        })?];
-        // Accepted and not acknowledged, it would come again: the id in its text tells the model.
+        let items =
+            vec![taken.item.id.parse().map_err(|e| {
+                Problem::new(Code::Internal, format!("item {}: {e}", taken.item.id))
+            })?];
+        // Killed before this, it comes again: the id in its text tells the model that it is the same.
         self.session.ask(Command::from(Ack { items })).await?;
-        Ok(self.item.take().map(|item| {
-            if awaited {
-                Step::Accepted(item)
-            } else {
-                Step::Kept(item)
-            }
+        Ok(self.item.take().map(|taken| match is_awaited {
+            true => Step::Accepted(taken.item),
+            false => Step::Kept(taken.item),
         }))
     }
 
@@ -87,9 +100,10 @@ impl Delivery {
 }
 
 /// The item as the agent reads it: who says it to whom, what is said, and how to answer it.
-fn message(item: &ItemView) -> Message {
+fn message(item: &ItemView, thread: Option<String>) -> Message {
     Message {
+        key: item.id.clone(),
         text: format!("{} {} (item {})", item.line(), item.text, item.id),
-        thread: None,
+        thread,
     }
 }

@@ -5,6 +5,7 @@
 //! - [`meter`]: what a runtime wrote down of its own usage.
 //! - [`command`]: a structured command over Matrix, and the receipt that answers it.
 //! - [`connector`]: how a message reaches an agent where it sits.
+//! - [`deliver`]: an inbox, by a connector, to where the agent sits.
 //! - [`credentials`]: who an agent is.
 //! - [`session`]: one agent at the gateway, with its leases and its unanswered writes.
 //! - [`hook`]: what a runtime reports of an agent, without the model having to remember.
@@ -13,6 +14,7 @@
 pub mod command;
 pub mod connector;
 pub mod credentials;
+pub mod deliver;
 pub mod hook;
 pub mod matrix;
 pub mod mcp;

@@ -125,6 +125,7 @@ fn name(text: &str) -> Name {
 
 fn message(text: &str) -> Message {
     Message {
+        key: "n1".into(),
         text: text.to_owned(),
         thread: None,
     }

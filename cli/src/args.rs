@@ -29,7 +29,8 @@ pub struct Global {
     pub in_room: Option<Name>,
     /// Speak as this agent: its name and machine, for example code-1@worker-a
     #[arg(
-        long,
+        id = "as_agent",
+        long = "agent",
         global = true,
         value_name = "NAME@HOST",
         env = "FLEET_AGENT",
@@ -392,6 +393,34 @@ pub struct AgentWatch {
     pub take_over: Option<String>,
 }
 
+/// `fleet agent deliver`.
+#[derive(Debug, Clone, Args)]
+pub struct AgentDeliver {
+    /// Where the agent sits
+    #[arg(long, value_enum, default_value = "tmux")]
+    pub connector: AgentConnector,
+    /// tmux socket, by name or path; `default` is tmux's own (default: mosaic-fleet)
+    #[arg(long, value_name = "SOCKET")]
+    pub socket: Option<String>,
+    /// Matrix room, by id or alias, which the agent's account is in
+    #[arg(long, value_name = "ROOM", required_if_eq("connector", "matrix"))]
+    pub room: Option<String>,
+    /// The event whose thread it is said in
+    #[arg(long, value_name = "EVENT", requires = "room")]
+    pub thread: Option<String>,
+}
+
+/// Connectors by the words of the roster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum AgentConnector {
+    /// A tmux session of the agent's name
+    Tmux,
+    /// A Matrix room, as the agent's own account
+    Matrix,
+    /// Known, not made yet
+    Discord,
+}
+
 /// Programs that run agents, whose configuration is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum AgentRuntime {
@@ -550,12 +579,15 @@ fn agent(group: clap::Command) -> clap::Command {
     let join = clap::Command::new("join")
         .about("Join the fleet as an agent of a role, or come back as a new incarnation");
     let rotate = clap::Command::new("rotate").about("Change an agent's token");
+    let deliver = clap::Command::new("deliver")
+        .about("Deliver what is said to the agent into its terminal or room, until stopped");
     group
         .subcommand(AgentJoin::augment_args(join))
         .subcommand(AgentRotate::augment_args(rotate))
         .subcommand(listen())
         .subcommand(AgentMeter::augment_args(meter))
         .subcommand(AgentConfig::augment_args(config))
+        .subcommand(AgentDeliver::augment_args(deliver))
         .subcommand(AgentWatch::augment_args(watch))
         .subcommand(hook)
 }

@@ -196,6 +196,10 @@ async fn agent(
             Ok(Some(command::agent::join::rotate(context, &args).await?))
         }
         ("agent", Some(("listen", _))) => Ok(Some(command::agent::listen::run(context).await?)),
+        ("agent", Some(("deliver", inner))) => {
+            let args = args::AgentDeliver::from_arg_matches(inner)?;
+            Ok(Some(command::agent::deliver::run(context, &args).await?))
+        }
         ("agent", Some(("config", inner))) => {
             let args = args::AgentConfig::from_arg_matches(inner)?;
             Ok(Some(command::agent::config(context, &args)?))
@@ -211,7 +215,7 @@ async fn agent(
 
 /// Whether an argument, not the environment, says which agent speaks.
 fn named_by_argument(matches: &clap::ArgMatches) -> bool {
-    ["agent", "incarnation"]
+    ["as_agent", "incarnation"]
         .iter()
         .any(|id| matches.value_source(id) == Some(ValueSource::CommandLine))
 }

@@ -45,6 +45,28 @@ fn the_command_tree_is_sound() {
     fleet_cli::args::command().debug_assert();
 }
 
+/// An option of every command that has the id of a command's own argument would be read as that one.
+#[test]
+fn no_command_has_an_argument_with_the_id_of_an_option_of_all() {
+    fn look(command: &clap::Command, path: &str, globals: &[String]) {
+        for argument in command.get_arguments().filter(|a| !a.is_global_set()) {
+            let id = argument.get_id().to_string();
+            assert!(!globals.contains(&id), "{path}: {id}");
+        }
+        for inner in command.get_subcommands() {
+            look(inner, &format!("{path} {}", inner.get_name()), globals);
+        }
+    }
+    let root = fleet_cli::args::command();
+    let globals: Vec<_> = root
+        .get_arguments()
+        .filter(|a| a.is_global_set())
+        .map(|a| a.get_id().to_string())
+        .collect();
+    assert!(globals.len() > 5);
+    look(&root, "fleet", &globals);
+}
+
 #[test]
 fn help_lists_the_commands_and_the_exit_codes() {
     insta::assert_snapshot!(

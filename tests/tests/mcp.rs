@@ -106,6 +106,18 @@ async fn a_model_works_a_task_votes_and_reads_with_nothing_but_the_tools() {
         .await
         .unwrap();
 
+    let user = world.user("agent-review-1-box");
+    world
+        .ask(&format!(
+            "!agent register review-1 --role review --host box --user {user}"
+        ))
+        .await
+        .unwrap();
+    world
+        .ask("!agent send --to code-1 \"is it done?\"")
+        .await
+        .unwrap();
+
     let steps = json!([
         { "tool": "task_claim" },
         { "tool": "task_progress", "arguments": { "task": "t1", "percent": 40, "note": "outline done" } },
@@ -124,6 +136,14 @@ async fn a_model_works_a_task_votes_and_reads_with_nothing_but_the_tools() {
         { "prompt": "review_as_nobody" },
         { "tool": "status" },
         { "prompt": "be_code" },
+        { "tool": "agent_next", "arguments": { "wait": 0, "limit": 5 } },
+        { "tool": "agent_reply", "arguments": { "item": "n1", "text": "it is", "ack": true } },
+        { "tool": "agent_ack", "arguments": { "items": ["n1"] } },
+        { "tool": "agent_inbox" },
+        { "tool": "agent_send", "arguments": { "to": "review-1", "text": "t1 is done" } },
+        { "tool": "agent_broadcast", "arguments": { "role": "review", "text": "all is done", "class": "reaction" } },
+        { "tool": "agent_delegate", "arguments": { "task": "t2", "to": "review-1" } },
+        { "tool": "agent_send", "arguments": { "to": "nobody-9", "text": "hello?" } },
     ]);
     // The handshake of older clients; the newest protocol is spoken below.
     let report = client(&credentials, "legacy", steps).await;
@@ -171,6 +191,20 @@ async fn a_model_works_a_task_votes_and_reads_with_nothing_but_the_tools() {
     done(15);
     let role = s[16]["messages"][0]["content"]["text"].as_str().unwrap();
     assert!(role.contains("What you must not do"), "{role}");
+
+    // The inbox: taken, answered, settled, empty; what is said goes out, and a worker does not assign.
+    let item = &done(17)["items"][0];
+    assert_eq!(
+        (&item["id"], &item["text"]),
+        (&json!("n1"), &json!("is it done?"))
+    );
+    assert_eq!(done(18)["item"]["now"]["text"], "it is");
+    assert!(done(19)["items"][0]["acknowledged_at"].is_string());
+    assert_eq!(done(20)["items"], json!([]));
+    assert_eq!(done(21)["item"]["now"]["to"], "box:review-1");
+    assert_eq!(done(22)["items"].as_array().unwrap().len(), 1);
+    assert!(refused(23, "auth.wrong_role").contains("orchestrator"));
+    refused(24, "register.not_found");
 
     // Nobody but the tools did it.
     assert_eq!(world.task_titles().await.unwrap(), ["A second one"]);

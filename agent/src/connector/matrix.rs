@@ -7,22 +7,12 @@ use fleet_protocol::scalar::Name;
 use super::text::plain;
 use super::{Connector, ConnectorError, Doing, Health, Hearing, Message, Subscription};
 use crate::matrix::{Follow, Matrix, MatrixError, text, thread};
-use crate::session::Ids;
 
 /// The connector of one room, as one account.
+#[derive(Debug)]
 pub struct MatrixRoom {
     matrix: Matrix,
     room: String,
-    ids: Ids,
-}
-
-impl std::fmt::Debug for MatrixRoom {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("MatrixRoom")
-            .field("matrix", &self.matrix)
-            .field("room", &self.room)
-            .finish_non_exhaustive()
-    }
 }
 
 fn failed(error: MatrixError) -> ConnectorError {
@@ -34,8 +24,8 @@ fn failed(error: MatrixError) -> ConnectorError {
 
 impl MatrixRoom {
     /// Speaks and listens in `room` as the account of `matrix`.
-    pub fn new(matrix: Matrix, room: String, ids: Ids) -> Self {
-        Self { matrix, room, ids }
+    pub fn new(matrix: Matrix, room: String) -> Self {
+        Self { matrix, room }
     }
 }
 
@@ -47,7 +37,7 @@ impl Connector for MatrixRoom {
                 Some(root) => thread(&body, root, root),
                 None => text(&body),
             };
-            let transaction = (self.ids)().to_string();
+            let transaction = format!("fleet-{}", message.key);
             self.matrix
                 .send(&self.room, "m.room.message", &content, &transaction)
                 .await

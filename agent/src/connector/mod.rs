@@ -20,6 +20,8 @@ pub type Doing<'c, T> = Pin<Box<dyn Future<Output = Result<T, ConnectorError>> +
 /// A message for an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
+    /// The same each time that it is sent: a connector that can tell shows it once.
+    pub key: String,
     /// The text, its address line in front.
     pub text: String,
     /// The thread that it belongs to, where the connector has threads.

@@ -1,5 +1,5 @@
-"""A complete agent in Python. It takes the next task of its role, does it and hands in the result, and it
-answers what is said to it. Needs `fleet` on the PATH and FLEET_AGENT_CREDENTIALS; nothing else."""
+"""A complete agent in Python. It answers what is said to it, takes the next task of its role, does it and
+hands in the result. Needs `fleet` on the PATH and FLEET_AGENT_CREDENTIALS; nothing else."""
 
 import json
 import subprocess
@@ -26,18 +26,19 @@ def perform(task: dict) -> None:
 
     threading.Thread(target=keep, daemon=True).start()
     try:
-        fleet("task", "complete", task["id"], "--summary", work(task), "--unknown-spend", "no tokens")
+        fleet("task", "complete", task["id"], "--summary", work(task), "--tokens", "0")
     except Exception as error:  # whatever it is: the fleet must know
         fleet("task", "fail", task["id"], "--reason", repr(error)[:2000])
     finally:
         done.set()
 
 
+wait = "0"
 while True:
+    for item in fleet("agent", "next", "--wait", wait).get("items", []):
+        fleet("agent", "reply", item["id"], "heard, I am at it", "--class", "reaction", "--ack")
     fleet("agent", "heartbeat")
     claimed = fleet("task", "claim")
     if "error" not in claimed:
         perform(claimed["reply"]["task"]["now"])
-    wait = "25" if "error" in claimed else "0"  # nothing is ready: listen instead
-    for item in fleet("agent", "next", "--wait", wait).get("items", []):
-        fleet("agent", "reply", item["id"], "heard, I am at it", "--class", "reaction", "--ack")
+    wait = "25" if "error" in claimed else "0"  # nothing is ready: listen meanwhile

@@ -1,5 +1,5 @@
-"""A complete agent over plain Matrix events: no `fleet`, no library. It registers, takes the next task of
-its role, does it and hands in the result, and ends when nothing is ready.
+"""A complete agent over plain Matrix events: no `fleet`, no library. It registers, answers what is said to
+it, takes the next tasks of its role, does them and hands in the results, and ends when nothing is ready.
 
 Usage: agent_matrix.py HOMESERVER TOKEN_FILE ROOM FLEET_USER NAME ROLE HOST
 """
@@ -13,6 +13,8 @@ import uuid
 HOMESERVER, TOKEN_FILE, ROOM, FLEET, NAME, ROLE, HOST = sys.argv[1:8]
 TOKEN = open(TOKEN_FILE).read().strip()
 AGENT = {"name": NAME, "host": HOST, "incarnation": 0}
+PATH = f"rooms/{urllib.parse.quote(ROOM)}"
+FILTER = json.dumps({"room": {"rooms": [ROOM], "timeline": {"limit": 1}}})
 
 
 def matrix(method: str, path: str, query: dict | None = None, body: dict | None = None) -> dict:
@@ -24,30 +26,28 @@ def matrix(method: str, path: str, query: dict | None = None, body: dict | None 
 
 
 def ask(verb: str, arguments: dict, lease: dict | None = None) -> dict:
-    """Sends a command under an id of its own and waits for the receipt; repeating it would run nothing twice."""
+    """Sends a command under an id of its own, and returns its receipt; sent again, it would run once."""
     key = str(uuid.uuid4())
     content = {"v": 1, "id": key, "command": {verb: arguments}, "agent": AGENT}
-    room = urllib.parse.quote(ROOM)
-    path = f"rooms/{room}/send/dev.mosaicstack.fleet.command/{key}"
-    matrix("PUT", path, body=content | ({"lease": lease} if lease else {}))
+    since = matrix("GET", "sync", {"timeout": 0, "filter": FILTER})["next_batch"]
+    body = content | ({"lease": lease} if lease else {})
+    matrix("PUT", f"{PATH}/send/dev.mosaicstack.fleet.command/{key}", body=body)
     while True:
         # Back from the newest event: some servers cut the timeline of /sync to its last ten events.
-        page = matrix("GET", f"rooms/{room}/messages", {"dir": "b", "limit": 50})
+        page = matrix("GET", f"{PATH}/messages", {"dir": "b", "limit": 50})
         for event in page["chunk"]:
-            receipt = event["content"]
-            ours = event["type"] == "dev.mosaicstack.fleet.receipt" and event["sender"] == FLEET
-            if ours and receipt.get("id") == key:
-                return receipt
-        matrix("GET", "sync", {"since": wait_from(), "timeout": 2000})
+            is_receipt = event["type"] == "dev.mosaicstack.fleet.receipt" and event["sender"] == FLEET
+            if is_receipt and event["content"].get("id") == key:
+                return event["content"]
+        since = matrix("GET", "sync", {"since": since, "timeout": 2000, "filter": FILTER})["next_batch"]
 
 
-def wait_from() -> str:
-    return matrix("GET", "sync", {"timeout": 0, "filter": '{"room": {"rooms": []}}'})["next_batch"]
-
-
-AGENT["incarnation"] = ask("agent.register", {"name": NAME, "role": ROLE, "host": HOST})["reply"]["agent"]["now"]["incarnation"]
+registered = ask("agent.register", {"name": NAME, "role": ROLE, "host": HOST})
+AGENT["incarnation"] = registered["reply"]["agent"]["now"]["incarnation"]
+for item in ask("agent.next", {"limit": 50})["reply"]["items"]:
+    ask("agent.reply", {"item": item["id"], "text": "heard, I am at it", "class": "reaction", "ack": True})
 while (claimed := ask("task.claim", {}))["outcome"] == "done":
     task = claimed["reply"]["task"]["now"]
-    result = {"task": task["id"], "summary": f"read the title: {task['title']}", "unknown_spend": "no tokens"}
-    print(ask("task.complete", result, lease={"task": task["id"], "epoch": task["epoch"]})["outcome"], task["id"])
+    result = {"task": task["id"], "summary": f"read the title: {task['title']}", "tokens": 0}
+    print(ask("task.complete", result, {"task": task["id"], "epoch": task["epoch"]})["outcome"], task["id"])
 print(claimed["error"]["detail"])

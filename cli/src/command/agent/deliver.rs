@@ -1,22 +1,22 @@
 //! `fleet agent deliver`: what is said to an agent, into the terminal or room where it sits.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use fleet_agent::connector::matrix::MatrixRoom;
-use fleet_agent::connector::{Ways, of};
+use fleet_agent::connector::{Connector, ConnectorError, Ways, of};
 use fleet_agent::credentials::Credentials;
 use fleet_agent::deliver::{Delivery, Step};
 use fleet_agent::matrix::Matrix;
 use fleet_protocol::roster::ConnectorKind;
 use serde_json::json;
 
+use super::listen;
 use super::terminal::socket;
+use crate::Context;
 use crate::args::{AgentConnector, AgentDeliver};
 use crate::command::{mcp, stop_signal};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::{Context, system};
 
 /// Between two tries of an item that had to wait, and of a gateway that was not reached.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -24,7 +24,14 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// Delivers until it is stopped.
 pub(crate) async fn run(context: &Context, args: &AgentDeliver) -> Result<Exit, CliError> {
     let stop = stop_signal()?;
-    let mut delivery = Delivery::new(mcp::session(context)?, connector(args).await?);
+    let session = mcp::session(context)?;
+    let connector = connector(args).await?;
+    let health = connector.health().await?;
+    context.out.progress(&health.found);
+    if let Some(fault) = health.faults.into_iter().next() {
+        return Err(ConnectorError::Unsafe(fault).into());
+    }
+    let mut delivery = Delivery::new(session, connector, args.thread.clone());
     let mut waited_for = String::new();
     loop {
         let step = tokio::select! {
@@ -35,14 +42,14 @@ pub(crate) async fn run(context: &Context, args: &AgentDeliver) -> Result<Exit, 
             Ok(None) => continue,
             Ok(Some(Step::Accepted(item) | Step::Kept(item))) => {
                 let line = item.line();
-                context.out.answer(&json!({ "item": item }), || {
-                    format!("{} {line}", item.id)
-                })?;
+                context
+                    .out
+                    .answer(&json!({ "item": item }), || format!("{} {line}", item.id))?;
                 waited_for.clear();
                 continue;
             }
             Ok(Some(Step::Waits(error))) => error.to_string(),
-            Err(problem) if problem.code.status() == 503 => problem.detail,
+            Err(problem) if listen::is_passing(problem.code) => problem.detail,
             Err(problem) => return Err(CliError::Refused(Box::new(problem))),
         };
         // Said once, not each time.
@@ -57,9 +64,7 @@ pub(crate) async fn run(context: &Context, args: &AgentDeliver) -> Result<Exit, 
     }
 }
 
-async fn connector(
-    args: &AgentDeliver,
-) -> Result<Box<dyn fleet_agent::connector::Connector>, CliError> {
+async fn connector(args: &AgentDeliver) -> Result<Box<dyn Connector>, CliError> {
     let kind = match args.connector {
         AgentConnector::Tmux => ConnectorKind::Tmux,
         AgentConnector::Matrix => ConnectorKind::Matrix,
@@ -89,5 +94,5 @@ async fn matrix_room(room: &str) -> Result<Option<MatrixRoom>, CliError> {
     } else {
         room.to_owned()
     };
-    Ok(Some(MatrixRoom::new(matrix, room, Arc::new(system::id))))
+    Ok(Some(MatrixRoom::new(matrix, room)))
 }

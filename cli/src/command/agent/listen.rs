@@ -50,7 +50,8 @@ pub(crate) async fn run(context: &Context) -> Result<Exit, CliError> {
     }
 }
 
-fn is_passing(code: Code) -> bool {
+/// Whether a refusal is over by itself.
+pub(super) fn is_passing(code: Code) -> bool {
     matches!(code, Code::Unavailable | Code::Busy)
 }
 
