@@ -30,7 +30,7 @@ pub struct Global {
     /// Speak as this agent: its name and machine, for example code-1@worker-a
     #[arg(
         id = "as_agent",
-        long = "agent",
+        long = "as-agent",
         global = true,
         value_name = "NAME@HOST",
         env = "FLEET_AGENT",

@@ -274,7 +274,7 @@ async fn nothing_but_the_protocol_is_on_standard_output_and_no_argument_names_th
     assert!(refused.stdout.is_empty());
     assert!(String::from_utf8_lossy(&refused.stderr).contains("chmod 600"));
     std::fs::set_permissions(&credentials, std::fs::Permissions::from_mode(0o600)).unwrap();
-    let named = fed(serve(&["mcp", "--agent", "code-2@box"]), "").await;
+    let named = fed(serve(&["mcp", "--as-agent", "code-2@box"]), "").await;
     assert_eq!(named.status.code(), Some(2));
 
     let initialize = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {

@@ -116,7 +116,7 @@ fn call<R>(context: &Context, request: R, task: Option<TaskRef>) -> Result<Call<
         }),
         None if global.epoch.is_some() => {
             return Err(usage(
-                "--epoch is of an agent's lease; say which with --agent",
+                "--epoch is of an agent's lease; say which with --as-agent",
             ));
         }
         None => None,
