@@ -25,7 +25,11 @@ pub(crate) async fn list(tx: &mut PgConnection, tenant: &Name) -> Result<Rooms, 
     let rows = sqlx::query!(
         r#"SELECT kind, key, name, topic, alias, room_id, mark_event_id, read_up_to,
                   -- An upgraded room has no way to show what was said in the one before it.
-                  ARRAY(SELECT o.event_id FROM fleet.proposals p
+                  ARRAY(SELECT o.event_id FROM fleet.role_cards c
+                        JOIN fleet.outbox o ON o.tenant_id = c.tenant_id AND o.id = c.card
+                        WHERE c.tenant_id = r.tenant_id AND c.room_id = r.room_id AND o.event_id IS NOT NULL
+                        ORDER BY c.role LIMIT 50)
+                  || ARRAY(SELECT o.event_id FROM fleet.proposals p
                         JOIN fleet.outbox o ON o.tenant_id = p.tenant_id AND o.id = p.card
                         WHERE p.tenant_id = r.tenant_id AND p.state = 'open' AND o.room = r.id AND o.event_id IS NOT NULL
                           AND r.former_room_ids = '{}'

@@ -1,5 +1,5 @@
 //! Work that time causes: leases that run out, votes that end, queued work that fits now, items that nobody
-//! acknowledges, a budget's day. Rows in the register, so that any
+//! acknowledges, a budget's day, the cards of roles. Rows in the register, so that any
 //! gateway may do them, each once, in its own transaction.
 
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::execute::{Actor, Exec, Place, Stop, board, budget, inbox, task};
+use crate::execute::{Actor, Exec, Place, Stop, board, budget, card, inbox, task};
 use crate::hub::Hub;
 use crate::run::{self, Core, Ended, Job};
 use crate::{Clock, Ids, Secret, ServeError, db, journal, outbox};
@@ -34,6 +34,7 @@ enum Kind {
     Stale,
     Queue,
     BudgetDay,
+    Cards,
 }
 
 impl Kind {
@@ -45,6 +46,7 @@ impl Kind {
             "stale" => Self::Stale,
             "queue" => Self::Queue,
             "day" => Self::BudgetDay,
+            "cards" => Self::Cards,
             _ => return None,
         })
     }
@@ -55,7 +57,7 @@ impl Kind {
 struct Due {
     tenant: Name,
     kind: Kind,
-    /// Nil for a queue and a day: they are their tenant's, nothing else names them.
+    /// Nil for a queue, a day and cards: they are their tenant's, nothing else names them.
     id: Uuid,
 }
 
@@ -129,16 +131,19 @@ async fn once(core: &Core, withheld: &mut Withheld) -> Result<(), sqlx::Error> {
 
 /// What is due of every kind, with room for what is withheld.
 async fn find(core: &Core, withheld: usize) -> Result<Vec<Due>, sqlx::Error> {
+    let now = core.clock.now();
     let rows = sqlx::query!(
         r#"SELECT 'lease' AS "kind!", tenant AS "tenant!", id AS "id!" FROM fleet.expired_leases($1, $2) AS due (tenant, id)
            UNION ALL SELECT 'proposal', tenant, id FROM fleet.due_proposals($1, $2) AS due (tenant, id)
            UNION ALL SELECT 'item', tenant, id FROM fleet.due_items($1, $2) AS due (tenant, id)
            UNION ALL SELECT 'stale', tenant, id FROM fleet.stale_series($1, $2) AS due (tenant, id)
            UNION ALL SELECT 'queue', tenant, $3::uuid FROM fleet.due_queues($1, $2) AS due (tenant)
-           UNION ALL SELECT 'day', tenant, $3::uuid FROM fleet.due_budget_days($1, $2) AS due (tenant)"#,
-        db::time(core.clock.now()) as _,
+           UNION ALL SELECT 'day', tenant, $3::uuid FROM fleet.due_budget_days($1, $2) AS due (tenant)
+           UNION ALL SELECT 'cards', tenant, $3::uuid FROM fleet.due_cards($4, $2) AS due (tenant)"#,
+        db::time(now) as _,
         MOST.saturating_add(i32::try_from(withheld).unwrap_or(i32::MAX)),
-        Uuid::nil()
+        Uuid::nil(),
+        db::time(card::due_before(now)) as _
     )
     .fetch_all(&core.pool)
     .await?;
@@ -239,6 +244,7 @@ async fn act(exec: &mut Exec<'_>, due: &Due) -> Result<Option<Reply>, Stop> {
         Kind::Item => inbox::unanswered(exec, due.id).await?,
         Kind::Stale => budget::day::stale(exec, due.id).await?,
         Kind::BudgetDay => budget::day::day(exec).await?,
+        Kind::Cards => card::look(exec).await?,
     }
     Ok(None)
 }

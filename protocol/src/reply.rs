@@ -21,7 +21,7 @@ mod render;
 mod spending;
 mod work;
 
-pub use agent::{AgentView, PsView};
+pub use agent::{AgentView, PsView, RoleCard};
 pub use alert::AlertView;
 pub use board::{
     BallotView, BoardSeatView, DecisionView, MinutesView, ProposalView, SeatView, TallyView,

@@ -9,7 +9,7 @@
 
 use fleet_protocol::chat;
 use fleet_protocol::problem::{Code, Place, Problem};
-use fleet_protocol::reply::{ProposalView, Reply};
+use fleet_protocol::reply::{ProposalView, Reply, RoleCard};
 use fleet_protocol::{Reader, Timestamp};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
@@ -140,9 +140,11 @@ fn governance(window: &Value, at: &str, before: &str) -> Value {
     ] {
         closed[key] = value;
     }
-    let figures = json!({"series": "claude weekly", "limit": 2_000_000, "spent": 500_000, "held": 100_000, "median": 60_000});
-    let decided = json!({"at": before, "outcome": "queued", "reason": "claude weekly: 600,000 of 550,000 tokens allowed by now", "eta": at, "inputs": {"series": [figures]}, "by": "code-1"});
-    let admitted = json!({"at": before, "outcome": "downgraded", "subscription": "claude-1", "model": "sonnet", "inputs": {}, "by": "fleet"});
+    let figures = json!({"series": "claude weekly", "limit": 2_000_000, "spent": 500_000, "held": 100_000, "median": 60_000, "grant": 40_000, "allowance": 550_000});
+    let role =
+        json!({"series": "role code", "limit": 9_000_000, "spent": 0, "held": 0, "grant": 40_000});
+    let decided = json!({"at": before, "outcome": "queued", "reason": "claude weekly: 600,000 of 550,000 tokens allowed by now", "eta": at, "inputs": {"series": [role, figures]}, "by": "code-1"});
+    let admitted = json!({"at": before, "outcome": "downgraded", "subscription": "claude-1", "model": "sonnet", "inputs": {"asked": "opus", "series": [figures]}, "by": "fleet"});
     let account = json!({"name": "claude-1", "provider": "claude", "models": ["opus", "sonnet"], "pool": "max", "windows": [window]});
     let price = json!({"model": "opus", "input": 5_000_000, "output": 25_000_000, "cache_write": 6_250_000, "cache_read": 500_000, "dated": "2026-11-24", "source": "list price"});
     let alert = json!({"id": "i12", "rule": "budget.threshold", "subject": "claude weekly", "detail": "96,000 of 100,000 tokens spent (96 %)", "since": before});
@@ -153,7 +155,7 @@ fn governance(window: &Value, at: &str, before: &str) -> Value {
         {"granted": {"task": "t7", "remaining_tokens": 30_000, "added_tokens": 10_000}},
         {"granted": {"task": "t7", "remaining_tokens": 3_000, "added_tokens": 0, "hand_back": true, "notes": ["claude weekly has no room for 10,000 tokens more."]}},
         {"meter": {"provider": "claude", "understood": ["requests: 59 of 60 left"]}}, {"meter": {"provider": "claude", "understood": []}},
-        {"explained": {"task": "t7", "decisions": [decided, admitted]}}, {"explained": {"task": "t8", "decisions": []}},
+        {"explained": {"task": "t7", "decisions": [decided, admitted]}}, {"explained": {"task": "t7", "decisions": [admitted]}}, {"explained": {"task": "t8", "decisions": []}},
         {"limits": [{"series": "claude weekly", "amount": 2_000_000, "unit": "tokens", "from": before, "by": "@dana:example.org"}, {"series": "claude weekly", "amount": 500_000, "unit": "tokens", "from": before, "until": at, "by": "@dana:example.org"}]}, {"limits": []},
         {"windows": [{"series": "claude weekly", "unit": "tokens", "starts_at": before, "resets_at": at, "spent": 500_000, "presumed": 0}]}, {"windows": []},
         {"charts": [{"title": "claude weekly", "unit": "tokens", "limit": 2_000_000, "spent": 900_000, "held": 50_000, "planned": 1_000_000,
@@ -240,6 +242,30 @@ fn the_boards_room_reads_well() {
         decision("superseded", "amended", json!({})),
     ];
     insta::assert_snapshot!("board_room", texts.join("\n\n================\n\n"));
+}
+
+#[test]
+fn the_card_of_a_role_reads_well() {
+    let agent = |name: &str, state: &str, task: Option<&str>| {
+        json!({"name": name, "role": "code", "host": "h1", "user": format!("@agent-{name}-h1:example.org"), "incarnation": 2,
+            "state": state, "task": task, "lease_until": task.map(|_| "2026-11-30T08:00:00Z"), "context_tokens": task.map(|_| 90_000),
+            "heartbeat_at": "2026-11-27T07:59:00Z", "heartbeat_age": 60, "unread": 1, "spent_today": 41_200})
+    };
+    let card = |agents: Value, stuck: u64| -> RoleCard {
+        let view =
+            json!({"role": "code", "agents": agents, "waiting": 12, "running": 1, "stuck": stuck});
+        serde_json::from_value(view).unwrap()
+    };
+    let busy = json!([
+        agent("code-1", "working", Some("t142")),
+        agent("code-2", "silent", None)
+    ]);
+    let texts = [
+        card(busy.clone(), 0).card().plain(),
+        card(busy, 1).card().plain(),
+        card(json!([]), 0).card().plain(),
+    ];
+    insta::assert_snapshot!("role_card", texts.join("\n\n================\n\n"));
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod agent;
 pub(crate) mod alert;
 pub(crate) mod board;
 pub(crate) mod budget;
+pub(crate) mod card;
 mod export;
 mod files;
 mod fleet;

@@ -59,3 +59,18 @@ pub struct AgentView {
     #[serde(default)]
     pub spent_today: u64,
 }
+
+/// What the agents of a role do: the card in the role's room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RoleCard {
+    /// The role.
+    pub role: Name,
+    /// Its agents that live.
+    pub agents: Vec<AgentView>,
+    /// Tasks of the role that nobody has claimed.
+    pub waiting: u64,
+    /// Tasks of the role that somebody works on.
+    pub running: u64,
+    /// Tasks of the role that need a person.
+    pub stuck: u64,
+}

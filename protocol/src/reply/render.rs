@@ -5,6 +5,7 @@ mod alert;
 mod board;
 mod budget;
 mod card;
+mod explain;
 mod governance;
 mod inbox;
 mod minutes;
@@ -52,7 +53,7 @@ impl Reply {
             Self::Budgets(all) => budget::windows(all, reader),
             Self::Granted(view) => budget::granted(view),
             Self::Meter(view) => governance::meter(view),
-            Self::Explained(view) => governance::explained(view, reader),
+            Self::Explained(view) => explain::explained(view, reader),
             Self::Limits(all) => governance::limits(all, reader),
             Self::Windows(all) => governance::past(all, reader),
             Self::Charts(all) => governance::charts(all, reader),

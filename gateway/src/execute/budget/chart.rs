@@ -16,6 +16,8 @@ use crate::execute::{Exec, Room, Stop, notice};
 
 /// Steps over the width of a chart: finer ones are no wider than its line.
 const PARTS: i32 = 96;
+/// Readings of a window that are drawn: the newest.
+const READINGS: i64 = 576;
 /// Charts that are drawn in one picture; who has more names which.
 pub(super) const MOST: usize = 6;
 
@@ -125,11 +127,14 @@ async fn read(exec: &mut Exec<'_>, all: &[Gauged]) -> Result<Points, Stop> {
         .map(|g| (g.series.id, g.window().starts_at))
         .collect();
     let rows = sqlx::query!(
-        r#"SELECT series_id, read_at AS "at!", used_bp FROM fleet.budget_readings
-           WHERE tenant_id = $1 AND series_id = ANY ($2) ORDER BY series_id, read_at DESC LIMIT $3"#,
+        r#"SELECT s.id AS "series_id!", r.read_at AS "at!", r.used_bp AS "used_bp!" FROM unnest($2::uuid[]) AS s (id)
+           CROSS JOIN LATERAL (
+               SELECT read_at, used_bp FROM fleet.budget_readings
+               WHERE tenant_id = $1 AND series_id = s.id ORDER BY read_at DESC LIMIT $3) r
+           ORDER BY s.id, r.read_at DESC"#,
         exec.tenant.as_str(),
         &ids,
-        i64::from(PARTS) * MOST as i64
+        READINGS
     )
     .fetch_all(&mut *exec.tx)
     .await?;

@@ -2,7 +2,7 @@
 
 use super::words::{cell, counted, mark, or_dash, subject, with_notes};
 use crate::document::{Document, Span, bold, code, number, text};
-use crate::reply::{AgentView, Changed, MemberView, PsView};
+use crate::reply::{AgentView, Changed, MemberView, PsView, RoleCard};
 use crate::time::{Reader, Timestamp, span};
 
 /// Tokens an agent's context may reach (doctrine 8).
@@ -59,6 +59,42 @@ pub(super) fn agents(all: &[AgentView], reader: &Reader<'_>) -> Document {
         )
 }
 
+impl RoleCard {
+    /// The card. It tells no ages and no distances: it changes when something changes, not because time goes by.
+    pub fn card(&self) -> Document {
+        let mut head = vec![
+            text("📌 "),
+            bold(self.role.as_str()),
+            text(format!(
+                ": {}, {} waiting, {} running",
+                counted(self.agents.len() as u64, "agent"),
+                number(self.waiting),
+                number(self.running)
+            )),
+        ];
+        if self.stuck > 0 {
+            let need = if self.stuck == 1 { "needs" } else { "need" };
+            let stuck = counted(self.stuck, "task");
+            head.push(text(format!(" – ⚠ {stuck} {need} a person")));
+        }
+        if self.agents.is_empty() {
+            return Document::new().paragraph(head);
+        }
+        let rows = self.agents.iter().map(|a| {
+            [
+                vec![code(&a.name)],
+                cell(state(a)),
+                or_dash(a.task.as_ref()),
+                or_dash(a.context_tokens.map(share)),
+                cell(number(a.spent_today)),
+            ]
+        });
+        Document::new()
+            .paragraph(head)
+            .table(["Agent", "State", "Task", "Context", "Spent today"], rows)
+    }
+}
+
 /// What it holds and for how long: `t142, lease ends in 12 min`.
 fn holding(task: &str, until: Option<Timestamp>, reader: &Reader<'_>) -> String {
     until.map_or_else(
@@ -78,11 +114,12 @@ fn state(agent: &AgentView) -> String {
 }
 
 fn context(tokens: u64) -> String {
-    format!(
-        "{} ({} %)",
-        number(tokens),
-        tokens.saturating_mul(100) / CONTEXT_CAP
-    )
+    format!("{} ({})", number(tokens), share(tokens))
+}
+
+/// How full a context is.
+fn share(tokens: u64) -> String {
+    format!("{} %", tokens.saturating_mul(100) / CONTEXT_CAP)
 }
 
 pub(super) fn agent(changed: &Changed<AgentView>, reader: &Reader<'_>) -> Document {

@@ -1,10 +1,9 @@
-//! Decisions, history, audit and queue as people read them.
+//! History, audit and queue as people read them.
 
-use super::words::{cell, counted, or_dash, spoken, with_notes};
+use super::words::{cell, counted, or_dash, with_notes};
 use crate::document::{Document, bold, code, number, text};
 use crate::reply::{
-    AdmissionView, AuditView, Changed, ChartView, ExplainView, ImportView, LimitView, MeterView,
-    PastWindowView, WaitingView,
+    AuditView, Changed, ChartView, ImportView, LimitView, MeterView, PastWindowView, WaitingView,
 };
 use crate::scalar::Name;
 use crate::time::Reader;
@@ -20,66 +19,6 @@ pub(super) fn meter(view: &MeterView) -> Document {
     Document::new()
         .paragraph([text("✅ "), bold(&view.provider), text(": read")])
         .list(view.understood.iter().map(|s| vec![text(s)]))
-}
-
-pub(super) fn explained(view: &ExplainView, reader: &Reader<'_>) -> Document {
-    let Some((newest, older)) = view.decisions.split_first() else {
-        return Document::new().paragraph([
-            bold(&view.task),
-            text(": nothing was decided yet; it has not been claimed"),
-        ]);
-    };
-    let document = Document::new()
-        .paragraph([
-            bold(&view.task),
-            text(format!(": {}", sentence(newest, reader))),
-        ])
-        .list(figures(newest));
-    if older.is_empty() {
-        return document;
-    }
-    let before = older
-        .iter()
-        .map(|d| vec![text(sentence(d, reader))])
-        .collect::<Vec<_>>();
-    document.folded("Before that", Document::new().list(before))
-}
-
-/// `queued today 14:05 CET: claude weekly is ahead of plan; no later than in 3 h`.
-fn sentence(d: &AdmissionView, reader: &Reader<'_>) -> String {
-    let on = match (&d.subscription, &d.model) {
-        (Some(account), Some(model)) => format!(" on {account} with {model}"),
-        (Some(account), None) => format!(" on {account}"),
-        (None, _) => String::new(),
-    };
-    let why = d
-        .reason
-        .as_ref()
-        .map_or_else(String::new, |r| format!(": {r}"));
-    let eta = d.eta.map_or_else(String::new, |at| {
-        format!("; no later than {}", reader.moment(at))
-    });
-    format!(
-        "{}{on} {}{why}{eta}",
-        spoken(&d.outcome),
-        reader.clock(d.at)
-    )
-}
-
-/// Each series with what it was decided on: `claude weekly: limit 2000000, spent 500000`.
-fn figures(d: &AdmissionView) -> Vec<Vec<crate::document::Span>> {
-    let series = d.inputs.get("series").and_then(|s| s.as_array());
-    let lines = series.into_iter().flatten().filter_map(|s| {
-        let figures: Vec<String> = s
-            .as_object()?
-            .iter()
-            .filter(|(key, _)| *key != "series")
-            .filter_map(|(key, n)| n.as_u64().map(|n| format!("{} {}", spoken(key), number(n))))
-            .collect();
-        let name = s.get("series")?.as_str()?;
-        Some(vec![code(name), text(format!(": {}", figures.join(", ")))])
-    });
-    lines.collect()
 }
 
 pub(super) fn limits(all: &[LimitView], reader: &Reader<'_>) -> Document {
