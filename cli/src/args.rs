@@ -574,6 +574,8 @@ fn agent(group: clap::Command) -> clap::Command {
     );
     let watch = clap::Command::new("watch")
         .about("Show what an agent's terminal shows; it only reads, unless you take over");
+    let reconcile = clap::Command::new("reconcile")
+        .about("Compare the agents of the register with the accounts on the homeserver");
     let meter = clap::Command::new("meter")
         .about("Report a task's spend from the transcripts of its runtime, as they grow");
     let join = clap::Command::new("join")
@@ -590,6 +592,7 @@ fn agent(group: clap::Command) -> clap::Command {
         .subcommand(AgentDeliver::augment_args(deliver))
         .subcommand(AgentWatch::augment_args(watch))
         .subcommand(hook)
+        .subcommand(reconcile)
 }
 
 /// A shell draws a chart into a file.

@@ -121,6 +121,10 @@ async fn dispatch(context: &Context, matches: &clap::ArgMatches) -> Result<Exit,
     if let Some(exit) = Box::pin(agent(context, name, inner)).await? {
         return Ok(exit);
     }
+    if name == "agent" && inner.subcommand_name() == Some("revoke") {
+        let request = fleet_protocol::language::from_matches(matches)?;
+        return Ok(Box::pin(command::agent::revoke::run(context, request)).await?);
+    }
     if let Some(file) = picture(name, inner) {
         let request = fleet_protocol::language::from_matches(matches)?;
         return Ok(Box::pin(command::chart::run(context, request, file)).await?);
@@ -207,6 +211,9 @@ async fn agent(
         ("agent", Some(("watch", inner))) => {
             let args = args::AgentWatch::from_arg_matches(inner)?;
             Ok(Some(command::agent::terminal::watch(context, &args).await?))
+        }
+        ("agent", Some(("reconcile", _))) => {
+            Ok(Some(command::agent::reconcile::run(context).await?))
         }
         ("agent", Some(("hook", _))) => Ok(Some(command::agent::hook(context).await)),
         _ => Ok(None),

@@ -12,6 +12,7 @@ pub use error::MatrixError;
 pub use event::{JoinedRoom, Messages, RoomEvent, Sync, Timeline};
 pub use follow::{Follow, Seen};
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -61,6 +62,11 @@ struct EventId {
 #[derive(Deserialize)]
 struct RoomId {
     room_id: String,
+}
+
+#[derive(Deserialize)]
+struct JoinedMembers {
+    joined: BTreeMap<String, Value>,
 }
 
 #[derive(Deserialize)]
@@ -117,6 +123,58 @@ impl Matrix {
     /// [`MatrixError`].
     pub async fn whoami(&self) -> Result<WhoAmI, MatrixError> {
         self.http.get("account/whoami", &[], &[]).await
+    }
+
+    /// Ends this login; the token stops working.
+    ///
+    /// # Errors
+    /// [`MatrixError`].
+    pub async fn logout(&self) -> Result<(), MatrixError> {
+        let none = json!({});
+        self.http
+            .call::<Value>(Method::POST, "logout", &[], Some(&none))
+            .await
+            .map(drop)
+    }
+
+    /// Deactivates this account for good (client-server API, "Deactivating an account"). The password goes with the
+    /// request, so that no session of the interactive authentication is needed.
+    ///
+    /// # Errors
+    /// [`MatrixError`]; a wrong password is [`MatrixError::Refused`].
+    pub async fn deactivate(&self, password: &str) -> Result<(), MatrixError> {
+        let body = json!({ "auth": {
+            "type": "m.login.password",
+            "identifier": { "type": "m.id.user", "user": self.user_id },
+            "password": password,
+        } });
+        self.http
+            .call::<Value>(Method::POST, "account/deactivate", &[], Some(&body))
+            .await
+            .map(drop)
+    }
+
+    /// Whether the homeserver knows a user of its own.
+    ///
+    /// # Errors
+    /// [`MatrixError`].
+    pub async fn exists(&self, user: &str) -> Result<bool, MatrixError> {
+        match self.http.get::<Value>("", &["profile", user], &[]).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_not_found() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The users that are in a room, which this account is in.
+    ///
+    /// # Errors
+    /// [`MatrixError`].
+    pub async fn members(&self, room: &str) -> Result<Vec<String>, MatrixError> {
+        self.http
+            .get::<JoinedMembers>("", &["rooms", room, "joined_members"], &[])
+            .await
+            .map(|m| m.joined.into_keys().collect())
     }
 
     /// Sends an event. The same transaction id sends it once only, so a lost answer is repeated.

@@ -3,6 +3,8 @@
 pub(crate) mod deliver;
 pub(crate) mod join;
 pub(crate) mod listen;
+pub(crate) mod reconcile;
+pub(crate) mod revoke;
 pub(crate) mod terminal;
 
 use std::io::Read as _;

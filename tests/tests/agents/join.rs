@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use fleet_agent::matrix::Matrix;
+use fleet_agent::matrix::{Matrix, MatrixError};
 use fleet_tests::world::{World, eventually};
 use serde_json::json;
 
@@ -66,9 +66,41 @@ async fn an_agent_joins_comes_back_and_is_told_apart_from_its_former_self() {
     shell(&world, &as_agent(&file), &["agent", "heartbeat"])
         .await
         .unwrap();
+    // Both sides agree, but for an agent that was registered without an account.
+    let password = world
+        .stack
+        .folder()
+        .path()
+        .join("secrets/operator-password");
+    let operator = [("FLEET__OPERATOR__PASSWORD_FILE", password.to_str().unwrap())];
+    let reconcile = ["agent", "reconcile"];
+    let compared = shell(&world, &operator, &reconcile).await.unwrap();
+    assert_eq!(compared["differences"], json!([]), "{compared}");
+    let server = matrix.user_id().split_once(':').unwrap().1;
+    let nobody = format!("@agent-code-9-box:{server}");
+    let ghost = [
+        "agent", "register", "code-9", "--role", "code", "--host", "box", "--user", &nobody,
+    ];
+    shell(&world, &[], &ghost).await.unwrap();
+    let differs = shell(&world, &operator, &reconcile).await.unwrap_err();
+    assert!(
+        differs.contains("no_account") && differs.contains(&nobody),
+        "{differs}"
+    );
+    shell(&world, &[], &["agent", "retire", "code-9"])
+        .await
+        .unwrap();
+
     shell(&world, &[], &["agent", "revoke", "code-1"])
         .await
         .unwrap();
+    let ended = matrix.whoami().await.unwrap_err();
+    assert!(
+        matches!(ended, MatrixError::Refused { status: 401, .. }),
+        "{ended}"
+    );
+    let compared = shell(&world, &operator, &reconcile).await.unwrap();
+    assert_eq!(compared["differences"], json!([]), "{compared}");
     eventually("a revoked token stops working", || async {
         let refused = shell(&world, &as_agent(&file), &["agent", "heartbeat"]).await;
         refused.err().filter(|e| e.contains("auth.unauthenticated"))

@@ -4,7 +4,7 @@
 //! that holds it. The file is written before the fleet knows the token, so that a join that was cut
 //! off goes on where it was.
 
-mod account;
+pub(super) mod account;
 mod place;
 
 use std::path::Path;

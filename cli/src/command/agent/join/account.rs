@@ -70,6 +70,29 @@ pub(super) async fn lost(
     }
 }
 
+/// What became of an account.
+pub(in crate::command::agent) enum Ended {
+    /// Nobody can log in to it any more.
+    Deactivated,
+    /// Nothing: whoever cannot make accounts cannot end them.
+    NoWay,
+}
+
+/// Deactivates the account of an agent for good, as its owner may: its password is known here.
+pub(in crate::command::agent) async fn end(
+    settings: &Settings,
+    user: &UserId,
+) -> Result<Ended, CliError> {
+    let Some((homeserver, registration)) = way_in(settings)? else {
+        return Ok(Ended::NoWay);
+    };
+    let password = password(&registration, user)?;
+    let password = password.expose();
+    let matrix = Matrix::login(homeserver, user.as_str(), password, "fleet agent revoke").await?;
+    matrix.deactivate(password).await?;
+    Ok(Ended::Deactivated)
+}
+
 fn way_in(settings: &Settings) -> Result<Option<(Url, Registration)>, CliError> {
     let homeserver = &settings.homeserver;
     let Some(url) = &homeserver.url else {
