@@ -82,6 +82,12 @@ pub(super) async fn work(
     let mut crew = Crew::start(out, operator, members)?;
     crew.tell().await?;
     crew.until_done(floor, tenant, before, tasks).await?;
+    if crew.kills < KILLS {
+        let killed = crew.kills;
+        return Err(CliError::Missed(format!(
+            "the crew was done when {killed} of {KILLS} were killed; give it more with --tasks"
+        )));
+    }
     let done = completed(operator).await?.saturating_sub(before);
     let lost = u64::from(tasks).saturating_sub(done);
     Ok(crew.figures(lost))
@@ -173,6 +179,8 @@ impl<'a> Crew<'a> {
         looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
+                // What was said comes first: a kill is due by it, and a look takes its time.
+                biased;
                 Some((place, said)) = self.lines.recv() => {
                     let holds = matches!(said, Said::Claimed { .. });
                     self.tally.add(place, said);
@@ -189,6 +197,7 @@ impl<'a> Crew<'a> {
             if now != last.0 {
                 last = (now, Instant::now());
             }
+            looks.reset();
             let is_dead_known = self.dead.is_none() || self.ready_again.is_some();
             if now >= u64::from(tasks) && is_dead_known || last.1.elapsed() > STILL {
                 return self.stop().await;
