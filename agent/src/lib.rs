@@ -8,6 +8,7 @@
 //! - [`deliver`]: an inbox, by a connector, to where the agent sits.
 //! - [`credentials`]: who an agent is.
 //! - [`session`]: one agent at the gateway, with its leases and its unanswered writes.
+//! - [`gate`]: quality gates, run where the work is.
 //! - [`hook`]: what a runtime reports of an agent, without the model having to remember.
 //! - [`mcp`]: the fleet's language as tools of a model.
 
@@ -15,6 +16,7 @@ pub mod command;
 pub mod connector;
 pub mod credentials;
 pub mod deliver;
+pub mod gate;
 pub mod hook;
 pub mod matrix;
 pub mod mcp;

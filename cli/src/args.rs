@@ -8,6 +8,7 @@ use clap::{Args, Subcommand as _};
 use fleet_protocol::ids::TaskRef;
 use fleet_protocol::language;
 use fleet_protocol::scalar::{Brief, Count, Name, UserId};
+use fleet_protocol::time::Length;
 use url::Url;
 
 use crate::exit::Exit;
@@ -91,6 +92,8 @@ pub enum Operate {
     Bot,
     /// Serve the fleet to an agent's model: tools, resources and prompts over MCP on standard input and output
     Mcp,
+    /// Watch agents, what waits and budgets live; it only reads
+    Watch(Watch),
     /// Check or show the configuration
     Config(Config),
     /// Print a completion script for a shell
@@ -421,6 +424,19 @@ pub enum AgentConnector {
     Discord,
 }
 
+/// `fleet agent gate`.
+#[derive(Debug, Clone, Args)]
+pub struct AgentGate {
+    /// The task, which the agent holds
+    pub task: TaskRef,
+    /// Where its work is (default: here)
+    #[arg(long, value_name = "DIR")]
+    pub folder: Option<PathBuf>,
+    /// How long each gate may take (default: 10m)
+    #[arg(long, value_name = "LENGTH")]
+    pub limit: Option<Length>,
+}
+
 /// Programs that run agents, whose configuration is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum AgentRuntime {
@@ -462,6 +478,17 @@ pub struct AgentRotate {
     /// The agent's credentials file
     #[arg(long, value_name = "FILE", env = fleet_agent::credentials::VARIABLE)]
     pub credentials: PathBuf,
+}
+
+/// `fleet watch`.
+#[derive(Debug, Clone, Args)]
+pub struct Watch {
+    /// Between two looks (default: 2s)
+    #[arg(long, value_name = "LENGTH")]
+    pub every: Option<Length>,
+    /// Look once, and end
+    #[arg(long)]
+    pub once: bool,
 }
 
 /// `fleet config`.
@@ -583,6 +610,8 @@ fn agent(group: clap::Command) -> clap::Command {
     let rotate = clap::Command::new("rotate").about("Change an agent's token");
     let deliver = clap::Command::new("deliver")
         .about("Deliver what is said to the agent into its terminal or room, until stopped");
+    let gate = clap::Command::new("gate")
+        .about("Run the quality gates of a task here, and tell the fleet what they came to");
     group
         .subcommand(AgentJoin::augment_args(join))
         .subcommand(AgentRotate::augment_args(rotate))
@@ -590,6 +619,7 @@ fn agent(group: clap::Command) -> clap::Command {
         .subcommand(AgentMeter::augment_args(meter))
         .subcommand(AgentConfig::augment_args(config))
         .subcommand(AgentDeliver::augment_args(deliver))
+        .subcommand(AgentGate::augment_args(gate))
         .subcommand(AgentWatch::augment_args(watch))
         .subcommand(hook)
         .subcommand(reconcile)

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use fleet_agent::connector::ConnectorError;
 use fleet_agent::credentials::CredentialsError;
+use fleet_agent::gate::GateFault;
 use fleet_agent::matrix::MatrixError;
 use fleet_client::ClientError;
 use fleet_gateway::TokenError;
@@ -26,6 +27,9 @@ pub enum CliError {
     /// The way to an agent's terminal.
     #[error(transparent)]
     Connector(#[from] ConnectorError),
+    /// A quality gate.
+    #[error(transparent)]
+    Gate(#[from] GateFault),
     /// The gateway.
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -119,6 +123,7 @@ impl CliError {
             Self::Client(_)
             | Self::Matrix(_)
             | Self::File { .. }
+            | Self::Gate(_)
             | Self::Service { .. }
             | Self::Internal(_) => Exit::Internal,
         }

@@ -50,7 +50,7 @@ impl Exit {
         ),
         (
             Self::Missed,
-            "a demonstration, or a strict measurement, missed what it must reach; a comparison found a difference",
+            "a demonstration, a strict measurement or a quality gate missed what it must reach; a comparison found a difference",
         ),
         (Self::Homeserver, "doctor: the homeserver"),
         (Self::Rooms, "doctor: the account or the rooms"),

@@ -144,6 +144,7 @@ async fn dispatch(context: &Context, matches: &clap::ArgMatches) -> Result<Exit,
             "a model's agent is named by its credentials file or the environment, not by an argument".into(),
         )),
         Operate::Mcp => Box::pin(command::mcp::run(context)).await,
+        Operate::Watch(args) => Box::pin(command::watch::run(context, &args)).await,
         Operate::Config(args) => command::config::run(context, &args),
         Operate::Completion { shell } => command::completion::run(context, shell),
         Operate::Docs { out } => command::docs::run(context, &out),
@@ -203,6 +204,10 @@ async fn agent(
         ("agent", Some(("deliver", inner))) => {
             let args = args::AgentDeliver::from_arg_matches(inner)?;
             Ok(Some(command::agent::deliver::run(context, &args).await?))
+        }
+        ("agent", Some(("gate", inner))) => {
+            let args = args::AgentGate::from_arg_matches(inner)?;
+            Ok(Some(command::agent::gate::run(context, &args).await?))
         }
         ("agent", Some(("config", inner))) => {
             let args = args::AgentConfig::from_arg_matches(inner)?;

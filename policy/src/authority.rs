@@ -109,7 +109,7 @@ pub fn need(verb: &str, writes: bool) -> Option<Need> {
         "mission.new" | "mission.close" | "task.add" | "task.unblock" | "task.cancel"
         | "task.retry" | "task.depend" | "task.priority" | "spend.settle" | "alert.ack"
         | "hush" => Some(Need::Member),
-        "task.claim" | "task.renew" | "task.progress" | "task.complete" | "task.fail"
+        "task.claim" | "task.renew" | "task.progress" | "task.check" | "task.complete" | "task.fail"
         | "task.block" | "task.release" | "agent.register" | "agent.heartbeat" | "agent.send"
         | "agent.reply" | "agent.broadcast" | "agent.delegate" | "agent.ack" | "agent.token"
         | "spend.report" | "spend.hold" | "spend.top-up" | "spend.commit" | "spend.release"

@@ -11,5 +11,6 @@ pub mod bounds;
 pub mod budget;
 pub mod chain;
 pub mod drift;
+pub mod gate;
 pub mod lease;
 pub mod task;

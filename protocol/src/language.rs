@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::TaskRef;
 use crate::verbs::{
-    agent, alert, board, budget, export, fleet, inbox, member, mission, price, report, role, spend,
+    agent, alert, board, budget, export, fleet, gate, inbox, member, mission, price, report, role, spend,
     subscription, task, workers,
 };
 
@@ -99,6 +99,7 @@ verbs! {
         TaskStart(task::Start) = "task.start",
         TaskRenew(task::Renew) = "task.renew",
         TaskProgress(task::Progress) = "task.progress",
+        TaskCheck(gate::Check) = "task.check",
         TaskComplete(task::Complete) = "task.complete",
         TaskFail(task::Fail) = "task.fail",
         TaskBlock(task::Block) = "task.block",
@@ -206,6 +207,7 @@ impl Command {
         match self {
             Self::TaskRenew(a) => Some(a.task),
             Self::TaskProgress(a) => Some(a.task),
+            Self::TaskCheck(a) => Some(a.task),
             Self::TaskComplete(a) => Some(a.task),
             Self::TaskFail(a) => Some(a.task),
             Self::TaskBlock(a) => Some(a.task),

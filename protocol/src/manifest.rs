@@ -63,7 +63,7 @@ fn table(page: &mut String, all: &[TaskView]) {
             "| {done} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
             task.id,
             one_line(&task.title),
-            task.status,
+            state(task),
             task.role,
             task.priority,
             task.waits_for.join(", "),
@@ -73,6 +73,17 @@ fn table(page: &mut String, all: &[TaskView]) {
                 .unwrap_or_default(),
             task.actual_tokens,
         );
+    }
+}
+
+/// Its status and, where it has gates, how many of them have passed.
+fn state(task: &TaskView) -> String {
+    let passed = task
+        .gates()
+        .filter(|(_, result)| result.is_some_and(|r| r.is_passed()));
+    match (passed.count(), task.quality_gates.len()) {
+        (_, 0) => task.status.to_string(),
+        (passed, all) => format!("{}, {passed} of {all} gates", task.status),
     }
 }
 
@@ -96,6 +107,8 @@ mod tests {
                 {"id": "t1", "title": "Write it", "status": "completed", "type": "coding", "role": "code", "priority": 50,
                     "attempts": 1, "max_attempts": 3, "projected_tokens": 500, "actual_tokens": 700},
                 {"id": "t2", "title": "Read it", "status": "pending", "type": "review", "role": "review", "priority": 40,
+                    "quality_gates": [{"name": "tests", "command": "cargo test"}, {"name": "lint", "command": "make lint"}],
+                    "gate_results": [{"name": "tests", "command": "cargo test", "type": "mechanical", "exit_code": 0, "epoch": 1}],
                     "waits_for": ["t1"], "attempts": 0, "max_attempts": 3, "actual_tokens": 0}
             ]
         }))

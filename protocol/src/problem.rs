@@ -171,6 +171,8 @@ codes! {
     Dependency = "task.dependency", 409;
     /// Somebody else holds the task.
     Held = "task.held", 409;
+    /// A quality gate of the task has not passed under the lease in force.
+    GateOpen = "task.gate_open", 409;
     /// Nothing is ready to be claimed.
     NothingReady = "task.nothing_ready", 404;
     /// The worker bound is reached (doctrine 9).

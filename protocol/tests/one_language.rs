@@ -321,7 +321,7 @@ fn fleet_commands() -> Vec<Case> {
 fn task_commands() -> Vec<Case> {
     vec![
         case(
-            "task add \"Write the notes\" --brief \"-v is gone\" --mission m7 --type documentation --role code --priority 90 --depends-on t1,t2 --provider claude --projected-tokens 50_000 --max-attempts 2",
+            "task add \"Write the notes\" --brief \"-v is gone\" --mission m7 --type documentation --role code --priority 90 --depends-on t1,t2 --provider claude --projected-tokens 50_000 --max-attempts 2 --gate \"tests=A=1 cargo test\"",
             &[
                 "task",
                 "add",
@@ -346,14 +346,23 @@ fn task_commands() -> Vec<Case> {
                 "50000",
                 "--max-attempts",
                 "2",
+                "--gate",
+                "tests=A=1 cargo test",
             ],
-            json!({"task.add": {"title": "Write the notes", "brief": "-v is gone", "mission": "m7", "type": "documentation", "role": "code", "priority": 90, "depends_on": ["t1", "t2"], "provider": "claude", "projected_tokens": 50_000, "max_attempts": 2}}),
+            json!({"task.add": {"title": "Write the notes", "brief": "-v is gone", "mission": "m7", "type": "documentation", "role": "code", "priority": 90, "depends_on": ["t1", "t2"], "provider": "claude", "projected_tokens": 50_000, "max_attempts": 2, "gates": [{"name": "tests", "command": "A=1 cargo test"}]}}),
         ),
         case("task claim", &["task", "claim"], json!({"task.claim": {}})),
         case(
             "task claim t3",
             &["task", "claim", "t3"],
             json!({"task.claim": {"task": "t3"}}),
+        ),
+        case(
+            "task check t3 --result tests=0 --result lint=2",
+            &[
+                "task", "check", "t3", "--result", "tests=0", "--result", "lint=2",
+            ],
+            json!({"task.check": {"task": "t3", "results": [{"name": "tests", "exit_code": 0}, {"name": "lint", "exit_code": 2}]}}),
         ),
         case(
             "task renew t3",

@@ -38,6 +38,15 @@ fn replies() -> Value {
         ("actual_tokens", json!(41_200)),
         ("brief", json!("All of them.")),
         (
+            "quality_gates",
+            json!([{"name": "tests", "command": "cargo test"}, {"name": "lint", "command": "make lint"}, {"name": "docs", "command": "make docs"}]),
+        ),
+        (
+            "gate_results",
+            json!([{"name": "tests", "command": "cargo test", "type": "mechanical", "exit_code": 0, "epoch": 2},
+                {"name": "lint", "command": "make lint", "type": "mechanical", "exit_code": 2, "output": "line 3 is too long", "epoch": 2}]),
+        ),
+        (
             "history",
             json!([{"at": before, "event": "task.started", "by": "code-1", "note": "begun"}]),
         ),

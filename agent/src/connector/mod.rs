@@ -11,6 +11,8 @@ use std::pin::Pin;
 use fleet_protocol::roster::ConnectorKind;
 use fleet_protocol::scalar::Name;
 
+pub(crate) use text::plain;
+
 use crate::connector::matrix::MatrixRoom;
 use crate::connector::tmux::{Socket, Tmux};
 

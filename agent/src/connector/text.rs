@@ -6,7 +6,7 @@ use std::str::Chars;
 /// The text without anything a terminal obeys: no escape sequence, no control character, nothing that
 /// turns the direction of writing. Line breaks stay, or become a mark where a line break would be
 /// taken for the key.
-pub(super) fn plain(text: &str, keep_lines: bool) -> String {
+pub(crate) fn plain(text: &str, keep_lines: bool) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut rest = text.chars().peekable();
     while let Some(c) = rest.next() {

@@ -35,6 +35,7 @@ const TOOLS: &[(&str, Effect, &str)] = &[
     ("task.claim", Adds, "task"),
     ("task.renew", Settles, "task"),
     ("task.progress", Settles, "task"),
+    ("task.check", Settles, "task"),
     ("task.complete", Settles, "task"),
     ("task.release", Ends, "task"),
     ("task.fail", Ends, "task"),

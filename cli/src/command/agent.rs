@@ -1,6 +1,7 @@
 //! What `fleet agent` does beside the language: it configures what runs an agent.
 
 pub(crate) mod deliver;
+pub(crate) mod gate;
 pub(crate) mod join;
 pub(crate) mod listen;
 pub(crate) mod reconcile;

@@ -14,6 +14,7 @@ pub(crate) mod mcp;
 pub(crate) mod meter;
 pub(crate) mod say;
 pub(crate) mod up;
+pub(crate) mod watch;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;

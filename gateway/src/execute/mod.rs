@@ -297,6 +297,7 @@ pub(crate) async fn command(exec: &mut Exec<'_>, command: &Command) -> Result<Re
         Command::TaskStart(a) => task::start(exec, a).await,
         Command::TaskRenew(a) => task::renew(exec, a).await,
         Command::TaskProgress(a) => task::progress(exec, a).await,
+        Command::TaskCheck(a) => task::check(exec, a).await,
         Command::TaskComplete(a) => task::complete(exec, a).await,
         Command::TaskFail(a) => task::fail(exec, a).await,
         Command::TaskBlock(a) => task::block(exec, a).await,

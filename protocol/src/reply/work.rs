@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::scalar::Name;
 use crate::time::Timestamp;
+use crate::verbs::gate::{Gate, GateResult};
 use crate::verbs::task::{TaskStatus, TaskType};
 
 /// A mission.
@@ -101,9 +102,25 @@ pub struct TaskView {
     pub granted_tokens: Option<u64>,
     /// Actual tokens so far.
     pub actual_tokens: u64,
+    /// Checks that must pass before it is completed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quality_gates: Vec<Gate>,
+    /// What they came to under the newest lease.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gate_results: Vec<GateResult>,
     /// History, oldest first; only when one task is shown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<TaskEventView>,
+}
+
+impl TaskView {
+    /// Its gates, each with what it came to under the newest lease; none when it has not run.
+    pub fn gates(&self) -> impl Iterator<Item = (&Gate, Option<&GateResult>)> {
+        let result = |gate: &Gate| self.gate_results.iter().find(|r| r.name == gate.name);
+        self.quality_gates
+            .iter()
+            .map(move |gate| (gate, result(gate)))
+    }
 }
 
 /// Something that happened to a task.

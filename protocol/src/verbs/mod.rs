@@ -10,6 +10,7 @@ pub mod board;
 pub mod budget;
 pub mod export;
 pub mod fleet;
+pub mod gate;
 pub mod inbox;
 pub mod member;
 pub mod mission;

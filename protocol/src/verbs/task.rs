@@ -1,5 +1,6 @@
 //! Tasks: their life from `pending` to an end, under leases with an epoch (doctrine 11, 12).
 
+use super::gate::Gate;
 use super::{args, words};
 use crate::ids::{MissionRef, TaskRef};
 use crate::scalar::{Brief, Count, Name, Note, Percent, Title};
@@ -102,6 +103,10 @@ args! {
         #[arg(long, value_name = "N")]
         #[serde(default, skip_serializing_if = "Option::is_none")]
         max_attempts: Option<Count>,
+        /// A check that must pass before it is completed: a name and a command line; repeat for each
+        #[arg(long = "gate", value_name = "NAME=COMMAND")]
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        gates: Vec<Gate>,
     }
 }
 args! {

@@ -353,6 +353,7 @@ fn small(n: u32) -> Result<Add, CliError> {
         pin_model: false,
         max_wait: None,
         max_attempts: None,
+        gates: Vec::new(),
     })
 }
 

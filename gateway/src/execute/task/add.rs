@@ -1,5 +1,6 @@
 //! New tasks, and what tasks wait for.
 
+use fleet_policy::gate;
 use fleet_policy::task::{Step, circle, step};
 use fleet_protocol::problem::Code;
 use fleet_protocol::verbs::task::{self as verbs, TaskType};
@@ -21,6 +22,7 @@ const ATTEMPTS: i32 = 3;
 const MAX_WAIT: i32 = 1_800;
 
 pub(crate) async fn add(exec: &mut Exec<'_>, args: &verbs::Add) -> Result<Reply, Stop> {
+    gate::check(&args.gates)?;
     let mission = match args.mission {
         Some(reference) => Some(open_mission(exec, reference).await?),
         None => None,
@@ -71,9 +73,9 @@ async fn insert(
         r#"WITH added AS (
                INSERT INTO fleet.tasks (tenant_id, id, number, mission_id, title, brief, task_type, role, priority, provider,
                                         projected_tokens, max_attempts, created_by, created_at, updated_at, model, model_pinned,
-                                        max_wait_seconds)
+                                        max_wait_seconds, quality_gates)
                VALUES ($1, $2, fleet.next_number((SELECT ordinal FROM fleet.tenants WHERE tenant_id = $1), 'task'),
-                       $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13, $16, $17, $18)
+                       $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13, $16, $17, $18, $19)
                RETURNING number, role
            ), noted AS (
                INSERT INTO fleet.task_events (tenant_id, task_id, at, event, by, admission)
@@ -100,6 +102,7 @@ async fn insert(
         args.model.as_ref().map(|m| m.as_str()),
         args.pin_model,
         max_wait,
+        (!args.gates.is_empty()).then(|| serde_json::json!(args.gates)),
     )
     .fetch_one(&mut *exec.tx)
     .await?;

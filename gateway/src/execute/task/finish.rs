@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::super::budget::{self, Settle};
 use super::super::{Exec, Stop};
 use super::row::{self, Row};
-use super::{claim, write};
+use super::{claim, gate, write};
 
 /// A task about to take a step: locked, its lease checked, the step allowed.
 struct Stepping {
@@ -57,6 +57,7 @@ fn interrupted(party: Party) -> Settle {
 
 pub(crate) async fn complete(exec: &mut Exec<'_>, args: &verbs::Complete) -> Result<Reply, Stop> {
     let at = take(exec, args.task, Step::Complete).await?;
+    gate::passed(exec, &at.row).await?;
     let settle = match (args.tokens, &args.unknown_spend) {
         (Some(tokens), _) => Settle::Tokens(tokens.as_i64()),
         (None, Some(reason)) => Settle::Unknown(reason.to_string()),

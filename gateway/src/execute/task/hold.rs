@@ -70,7 +70,7 @@ pub(crate) async fn running(
 }
 
 /// The task, locked, with the sender as its holder under a lease in force.
-async fn held(
+pub(super) async fn held(
     exec: &mut Exec<'_>,
     task: fleet_protocol::TaskRef,
     wanted: Step,
@@ -82,7 +82,7 @@ async fn held(
     Ok(row)
 }
 
-async fn extend(exec: &mut Exec<'_>, row: &Row) -> Result<(), Stop> {
+pub(super) async fn extend(exec: &mut Exec<'_>, row: &Row) -> Result<(), Stop> {
     let Some(until) = row.lease().map(|l| l.renew(exec.now)).and_then(|l| l.until) else {
         return Ok(());
     };

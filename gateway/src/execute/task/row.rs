@@ -316,6 +316,8 @@ pub(super) fn view(row: Row) -> TaskView {
         projected_tokens: row.projected_tokens.map(i64::cast_unsigned),
         granted_tokens: row.granted_tokens.map(i64::cast_unsigned),
         actual_tokens: row.actual_tokens.cast_unsigned(),
+        quality_gates: Vec::new(),
+        gate_results: Vec::new(),
         history: Vec::new(),
     }
 }

@@ -21,6 +21,12 @@ pub(super) fn task(changed: &Changed<TaskView>, reader: &Reader<'_>) -> Document
     if let Some(brief) = &task.brief {
         document = document.quote(brief.clone());
     }
+    for result in task.gate_results.iter().filter(|r| !r.is_passed()) {
+        if let Some(output) = &result.output {
+            let title = format!("What {} printed", result.name);
+            document = document.folded(title, Document::new().quote(output.to_string()));
+        }
+    }
     if !task.history.is_empty() {
         let title = format!("History ({})", task.history.len());
         document = document.folded(
@@ -55,6 +61,15 @@ fn facts(task: &TaskView, reader: &Reader<'_>) -> Vec<Vec<Span>> {
         "Waits for",
         (!task.waits_for.is_empty()).then(|| task.waits_for.join(", ")),
     );
+    let gates: Vec<_> = task
+        .gates()
+        .map(|(gate, result)| match result {
+            None => format!("{} has not run", gate.name),
+            Some(r) if r.is_passed() => format!("{} passed", gate.name),
+            Some(r) => format!("{} ended with {}", gate.name, r.exit_code),
+        })
+        .collect();
+    add("Gates", (!gates.is_empty()).then(|| gates.join(", ")));
     add("Mission", task.mission.clone());
     add(
         "Attempts",
