@@ -157,7 +157,10 @@ mod tests {
     #[tokio::test]
     async fn a_gate_passes_by_ending_with_zero_and_its_output_is_told() {
         assert_eq!(ran("true", LIMIT).await, (0, String::new()));
-        assert_eq!(ran("echo out; echo err >&2; exit 3", LIMIT).await, (3, "out\nerr".into()));
+        assert_eq!(
+            ran("echo out; echo err >&2; exit 3", LIMIT).await,
+            (3, "out\nerr".into())
+        );
         assert_eq!(ran("kill -9 $$", LIMIT).await.0, 137);
         assert_eq!(ran("no-such-program-anywhere", LIMIT).await.0, 127);
         // It has no input that it could wait for.
@@ -197,7 +200,9 @@ mod tests {
     #[tokio::test]
     async fn a_folder_that_is_not_there_is_a_fault_and_no_outcome() {
         let gate = "check=true".parse().unwrap();
-        let refused = run(&gate, Path::new("/no/such/folder"), LIMIT).await.unwrap_err();
+        let refused = run(&gate, Path::new("/no/such/folder"), LIMIT)
+            .await
+            .unwrap_err();
         assert!(refused.to_string().starts_with("check cannot be run"));
     }
 }

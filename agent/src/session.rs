@@ -338,7 +338,7 @@ fn problem(error: ClientError) -> Problem {
 }
 
 /// An answer of another kind than the request has: another version of the gateway.
-pub(crate) fn unexpected(reply: &Reply) -> Problem {
+pub fn unexpected(reply: &Reply) -> Problem {
     let kind = serde_json::to_value(reply).ok().and_then(|v| {
         let (kind, _) = v.as_object()?.iter().next()?;
         Some(kind.clone())

@@ -49,7 +49,16 @@ async fn a_task_is_completed_when_each_gate_has_passed_under_the_lease_in_force(
 
     desk.claim("a1", Some(&id)).await;
     let complete = || under(&desk, "a1", &id, 1, "task.complete", json!({}));
-    let check = |results: Value| under(&desk, "a1", &id, 1, "task.check", json!({ "results": results }));
+    let check = |results: Value| {
+        under(
+            &desk,
+            "a1",
+            &id,
+            1,
+            "task.check",
+            json!({ "results": results }),
+        )
+    };
     assert_eq!(complete().await, Err(Code::GateOpen));
     let first = json!([{ "name": "tests", "exit_code": 0 }, { "name": "lint", "exit_code": 2, "output": "line 3" }]);
     let checked = check(first).await.expect("checked");
@@ -64,16 +73,31 @@ async fn a_task_is_completed_when_each_gate_has_passed_under_the_lease_in_force(
 
     // Whoever comes after does not inherit what was passed before.
     let release = json!({ "reason": "half done" });
-    under(&desk, "a1", &id, 1, "task.release", release).await.expect("released");
+    under(&desk, "a1", &id, 1, "task.release", release)
+        .await
+        .expect("released");
     desk.claim("a2", Some(&id)).await;
     let stale = json!([{ "name": "lint", "exit_code": 0 }]);
     assert!(check(stale.clone()).await.is_err(), "the former holder");
-    let second = under(&desk, "a2", &id, 2, "task.check", json!({ "results": stale }));
+    let second = under(
+        &desk,
+        "a2",
+        &id,
+        2,
+        "task.check",
+        json!({ "results": stale }),
+    );
     assert_eq!(second.await.expect("checked").gate_results.len(), 1);
     let done = under(&desk, "a2", &id, 2, "task.complete", json!({}));
-    assert_eq!(done.await, Err(Code::GateOpen), "tests have not run under this lease");
+    assert_eq!(
+        done.await,
+        Err(Code::GateOpen),
+        "tests have not run under this lease"
+    );
     let all = json!({ "results": [{ "name": "tests", "exit_code": 0 }] });
-    under(&desk, "a2", &id, 2, "task.check", all).await.expect("checked");
+    under(&desk, "a2", &id, 2, "task.check", all)
+        .await
+        .expect("checked");
     let done = under(&desk, "a2", &id, 2, "task.complete", json!({}));
     assert_eq!(done.await.expect("completed").status, TaskStatus::Completed);
 
@@ -85,7 +109,11 @@ async fn a_task_is_completed_when_each_gate_has_passed_under_the_lease_in_force(
         .filter_map(|e| e.event.strip_prefix("rail.check."))
         .collect();
     assert_eq!(events, ["passed", "failed", "passed", "passed"]);
-    match desk.ask("mia", "export.tasks", json!({})).await.expect("exported") {
+    match desk
+        .ask("mia", "export.tasks", json!({}))
+        .await
+        .expect("exported")
+    {
         Reply::Exported(page) => assert!(page.contains("completed, 2 of 2 gates"), "{page}"),
         other => panic!("{other:?}"),
     }
@@ -105,12 +133,29 @@ async fn gates_that_cannot_be_and_results_of_nothing_are_refused() {
     desk.claim("a1", Some(&id)).await;
     for (results, code) in [
         (json!([{ "name": "docs", "exit_code": 0 }]), Code::NotFound),
-        (json!([{ "name": "tests", "exit_code": 256 }]), Code::Malformed),
-        (json!([{ "name": "tests", "exit_code": 0, "command": "true" }]), Code::Malformed),
-        (json!([{ "name": "tests", "exit_code": 0, "output": "\u{1b}[31mred" }]), Code::Malformed),
+        (
+            json!([{ "name": "tests", "exit_code": 256 }]),
+            Code::Malformed,
+        ),
+        (
+            json!([{ "name": "tests", "exit_code": 0, "command": "true" }]),
+            Code::Malformed,
+        ),
+        (
+            json!([{ "name": "tests", "exit_code": 0, "output": "\u{1b}[31mred" }]),
+            Code::Malformed,
+        ),
     ] {
         let said = results.to_string();
-        let refused = under(&desk, "a1", &id, 1, "task.check", json!({ "results": results })).await;
+        let refused = under(
+            &desk,
+            "a1",
+            &id,
+            1,
+            "task.check",
+            json!({ "results": results }),
+        )
+        .await;
         assert_eq!(refused, Err(code), "{said}");
     }
     assert!(desk.task(&id).await.gate_results.is_empty());
@@ -118,8 +163,13 @@ async fn gates_that_cannot_be_and_results_of_nothing_are_refused() {
     // A person who does the work says it as well.
     let own = desk.add("By hand", json!({ "gates": [gate] })).await;
     task(desk.ok("mia", "task.claim", json!({ "task": own })).await);
-    assert_eq!(desk.refused("mia", "task.complete", json!({ "task": own })).await, Code::GateOpen);
+    assert_eq!(
+        desk.refused("mia", "task.complete", json!({ "task": own }))
+            .await,
+        Code::GateOpen
+    );
     let said = json!({ "task": own, "results": [{ "name": "tests", "exit_code": 0 }] });
     desk.ok("mia", "task.check", said).await;
-    desk.ok("mia", "task.complete", json!({ "task": own })).await;
+    desk.ok("mia", "task.complete", json!({ "task": own }))
+        .await;
 }

@@ -14,8 +14,9 @@ pub const MOST: usize = 20;
 pub fn check(gates: &[Gate]) -> Result<(), Problem> {
     if gates.len() > MOST {
         let said = format!("{} gates are too many", gates.len());
-        return Err(Problem::new(Code::Invalid, said)
-            .remedy(format!("name at most {MOST}; one command may run several checks")));
+        return Err(Problem::new(Code::Invalid, said).remedy(format!(
+            "name at most {MOST}; one command may run several checks"
+        )));
     }
     let twice = gates
         .iter()
@@ -81,7 +82,12 @@ fn of<'r>(gate: &Gate, results: &'r [GateResult], epoch: u64) -> Option<&'r Gate
 ///
 /// # Errors
 /// [`Code::GateOpen`], with every gate that keeps the task from being completed.
-pub fn passed(task: &str, gates: &[Gate], results: &[GateResult], epoch: u64) -> Result<(), Problem> {
+pub fn passed(
+    task: &str,
+    gates: &[Gate],
+    results: &[GateResult],
+    epoch: u64,
+) -> Result<(), Problem> {
     let open: Vec<_> = gates
         .iter()
         .filter_map(|gate| match of(gate, results, epoch) {
@@ -94,8 +100,9 @@ pub fn passed(task: &str, gates: &[Gate], results: &[GateResult], epoch: u64) ->
         return Ok(());
     }
     let said = format!("{task} has gates that have not passed: {}", open.join(", "));
-    Err(Problem::new(Code::GateOpen, said)
-        .remedy(format!("run them where the work is: fleet agent gate {task}")))
+    Err(Problem::new(Code::GateOpen, said).remedy(format!(
+        "run them where the work is: fleet agent gate {task}"
+    )))
 }
 
 #[cfg(test)]
@@ -116,8 +123,18 @@ mod tests {
     #[test]
     fn gates_have_names_of_their_own_and_are_few() {
         assert_eq!(check(&gates(&["tests", "lint"])), Ok(()));
-        assert!(check(&gates(&["tests", "lint", "tests"])).unwrap_err().detail.contains("tests"));
-        assert!(check(&gates(&["x"; MOST + 1])).unwrap_err().detail.contains("21"));
+        assert!(
+            check(&gates(&["tests", "lint", "tests"]))
+                .unwrap_err()
+                .detail
+                .contains("tests")
+        );
+        assert!(
+            check(&gates(&["x"; MOST + 1]))
+                .unwrap_err()
+                .detail
+                .contains("21")
+        );
     }
 
     #[test]
@@ -130,14 +147,22 @@ mod tests {
 
         let first = settle(&all, &[], &outcomes(&["tests=0", "lint=1"]), 1).unwrap();
         let failing = passed("t1", &all, &first, 1).unwrap_err();
-        assert!(failing.detail.ends_with(": lint ended with 1"), "{failing:?}");
+        assert!(
+            failing.detail.ends_with(": lint ended with 1"),
+            "{failing:?}"
+        );
         let second = settle(&all, &first, &outcomes(&["lint=1", "lint=0"]), 1).unwrap();
         assert_eq!(passed("t1", &all, &second, 1), Ok(()));
         assert!(passed("t1", &all, &second, 2).is_err());
 
         let later = settle(&all, &second, &outcomes(&["lint=0"]), 2).unwrap();
         assert_eq!(later.len(), 1, "what another lease came to is forgotten");
-        assert!(passed("t1", &all, &later, 2).unwrap_err().detail.ends_with(": tests has not run"));
+        assert!(
+            passed("t1", &all, &later, 2)
+                .unwrap_err()
+                .detail
+                .ends_with(": tests has not run")
+        );
     }
 
     #[test]

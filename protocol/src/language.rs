@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::TaskRef;
 use crate::verbs::{
-    agent, alert, board, budget, export, fleet, gate, inbox, member, mission, price, report, role, spend,
-    subscription, task, workers,
+    agent, alert, board, budget, export, fleet, gate, inbox, member, mission, price, report, role,
+    spend, subscription, task, workers,
 };
 
 /// What one verb is, apart from its arguments.

@@ -38,7 +38,11 @@ pub(crate) async fn run(context: &Context, args: &Watch) -> Result<Exit, CliErro
         .map_or(EVERY, |l| Duration::from_secs(l.seconds().max(1).into()));
     let mut resized = signal(SignalKind::window_change())
         .map_err(|e| CliError::Internal(format!("signals cannot be received: {e}")))?;
-    let mut page = if is_page { Some(Screen::enter()?) } else { None };
+    let mut page = if is_page {
+        Some(Screen::enter()?)
+    } else {
+        None
+    };
     // What was last seen stays on the page when the gateway is away.
     let mut seen = None;
     loop {
@@ -106,11 +110,18 @@ fn print(context: &Context, seen: Option<&Look>, fault: Option<&str>) -> Result<
 fn text(seen: Option<&Look>, fault: Option<&str>, size: Size) -> Vec<String> {
     let mut blocks = Vec::new();
     if let Some(look) = seen {
-        let at = look.at.0.to_zoned(TimeZone::system());
-        blocks.push(format!("Mosaic Fleet, {}", at.strftime("%Y-%m-%d %H:%M:%S")));
+        let at = look.at.0.to_zoned_datetime(TimeZone::system());
+        blocks.push(format!(
+            "Mosaic Fleet, {}",
+            at.strftime("%Y-%m-%d %H:%M:%S")
+        ));
     }
     if let Some(fault) = fault {
-        let seen = if seen.is_some() { "; what was last seen:" } else { "" };
+        let seen = if seen.is_some() {
+            "; what was last seen:"
+        } else {
+            ""
+        };
         blocks.push(format!("NOT NOW: {fault}{seen}"));
     }
     blocks.extend(seen.iter().flat_map(|look| &look.parts).map(say::read));

@@ -1,5 +1,6 @@
 //! Quality gates: checks that must pass before a task is completed, run where the agent works.
 
+use std::fmt;
 use std::str::FromStr;
 
 use schemars::JsonSchema;
@@ -108,6 +109,19 @@ impl FromStr for GateOutcome {
     }
 }
 
+impl fmt::Display for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.name, self.command)
+    }
+}
+
+/// As it is typed: without the output, for which a line has no place.
+impl fmt::Display for GateOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.name, self.exit_code)
+    }
+}
+
 args! {
     /// Say what the gates of a task came to; `fleet agent gate` runs them and says it
     Check {
@@ -129,7 +143,13 @@ mod tests {
         let gate: Gate = "tests=A=1 cargo test -- \"x\"; echo $?".parse().unwrap();
         assert_eq!(gate.name.as_str(), "tests");
         assert_eq!(gate.command.as_str(), "A=1 cargo test -- \"x\"; echo $?");
-        for wrong in ["cargo test", "=true", "tests=", "two words=true", "x=\u{1b}[2J"] {
+        for wrong in [
+            "cargo test",
+            "=true",
+            "tests=",
+            "two words=true",
+            "x=\u{1b}[2J",
+        ] {
             assert!(wrong.parse::<Gate>().is_err(), "{wrong:?}");
         }
     }

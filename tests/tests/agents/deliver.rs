@@ -1,93 +1,21 @@
 //! What is said to an agent, into the terminal or room where it sits.
 
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Stdio;
 
 use axum::http::Method;
 use fleet_agent::matrix::Matrix;
 use fleet_tests::fault::{FaultProxy, Side};
-use fleet_tests::world::{World, eventually, fleet};
+use fleet_tests::world::{World, fleet};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Child;
 
+use crate::terminal::Terminal;
 use crate::{as_agent, join, read, shell, write};
 
-/// A tmux server with one session, in which a program reads lines; gone with the test.
-struct Terminal {
-    folder: tempfile::TempDir,
-    name: &'static str,
-}
-
-impl Terminal {
-    fn open(name: &'static str) -> Self {
-        let private = std::fs::Permissions::from_mode(0o700);
-        let folder = tempfile::Builder::new().permissions(private).tempdir();
-        let terminal = Self {
-            folder: folder.unwrap(),
-            name,
-        };
-        let reader = r#"while IFS= read -r -p '> ' line; do printf 'got: %s\n' "$line"; done"#;
-        terminal.tmux(&[
-            "-f",
-            "/dev/null",
-            "new-session",
-            "-d",
-            "-x",
-            "100",
-            "-y",
-            "40",
-            "-s",
-            name,
-            "bash",
-            "--norc",
-            "-c",
-            reader,
-        ]);
-        terminal
-    }
-
-    fn socket(&self) -> PathBuf {
-        self.folder.path().join("s")
-    }
-
-    fn target(&self) -> String {
-        format!("={}:", self.name)
-    }
-
-    fn tmux(&self, arguments: &[&str]) -> String {
-        let mut tmux = Command::new("tmux");
-        let ran = tmux
-            .args(["-u", "-S"])
-            .arg(self.socket())
-            .args(arguments)
-            .env_remove("TMUX")
-            .output()
-            .unwrap();
-        assert!(ran.status.success(), "tmux {arguments:?}: {ran:?}");
-        String::from_utf8(ran.stdout).unwrap()
-    }
-
-    /// How often a text was read as a line.
-    fn got(&self, text: &str) -> usize {
-        let screen = self.tmux(&["capture-pane", "-p", "-J", "-t", &self.target()]);
-        screen.matches(&format!("got: {text}")).count()
-    }
-
-    async fn gets(&self, text: &str, times: usize) {
-        eventually(text, || async { (self.got(text) >= times).then_some(()) })
-            .await
-            .unwrap();
-        assert_eq!(self.got(text), times);
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        self.tmux(&["kill-server"]);
-    }
-}
+/// An agent of a kind: it reads a line at a prompt and says what it got.
+const READER: &str = r#"while IFS= read -r -p '> ' line; do printf 'got: %s\n' "$line"; done"#;
 
 /// `fleet agent deliver`, killed with the test.
 fn deliver(credentials: &Path, more: &[&str]) -> Child {
@@ -114,7 +42,7 @@ async fn an_item_is_acknowledged_when_the_terminal_took_it_and_a_kill_in_between
     let folder = tempfile::tempdir().unwrap();
     let (one, _) = join(&world, folder.path(), &["--name", "code-1", "--no-matrix"]).await;
     let (two, _) = join(&world, folder.path(), &["--name", "code-2", "--no-matrix"]).await;
-    let terminal = Terminal::open("code-1");
+    let terminal = Terminal::run("code-1", READER);
     let socket = terminal.socket();
     let at = ["--socket", socket.to_str().unwrap()];
 

@@ -8,7 +8,10 @@
 
 mod deliver;
 mod examples;
+mod gates;
 mod join;
+mod terminal;
+mod watch;
 
 use std::path::{Path, PathBuf};
 

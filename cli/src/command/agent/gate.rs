@@ -28,9 +28,11 @@ pub(crate) async fn run(context: &Context, args: &AgentGate) -> Result<Exit, Cli
     let refused = |problem: Problem| CliError::Refused(Box::new(problem));
     let gates = gates(&session, args.task).await.map_err(refused)?;
     if gates.is_empty() {
-        context.out.answer(&serde_json::json!({ "results": [] }), || {
-            "this task has no gates".into()
-        })?;
+        context
+            .out
+            .answer(&serde_json::json!({ "results": [] }), || {
+                "this task has no gates".into()
+            })?;
         return Ok(Exit::Done);
     }
     let limit = args
@@ -39,7 +41,9 @@ pub(crate) async fn run(context: &Context, args: &AgentGate) -> Result<Exit, Cli
     let folder = args.folder.as_deref().unwrap_or(Path::new("."));
     let mut results = Vec::with_capacity(gates.len());
     for gate in &gates {
-        context.out.progress(&format!("{}: {}", gate.name, gate.command));
+        context
+            .out
+            .progress(&format!("{}: {}", gate.name, gate.command));
         let outcome = tokio::select! {
             outcome = kept(&session, args.task, gate, folder, limit) => outcome?,
             () = stop.cancelled() => {

@@ -20,8 +20,8 @@ impl Size {
 
     /// Of standard output; a usual one where it does not say.
     pub(super) fn of_terminal() -> Self {
-        let (columns, rows) = terminal_size::terminal_size()
-            .map_or((80, 24), |(width, height)| (width.0, height.0));
+        let (columns, rows) =
+            terminal_size::terminal_size().map_or((80, 24), |(width, height)| (width.0, height.0));
         Self {
             columns: columns.into(),
             rows: rows.into(),
@@ -104,14 +104,21 @@ mod tests {
             fitted(&["one\ntwo", "a line that is long"], 10, 9),
             ["one", "two", "", "a line th…"]
         );
-        assert_eq!(fitted(&["exactly ten", "äöü"], 11, 9), ["exactly ten", "", "äöü"]);
+        assert_eq!(
+            fitted(&["exactly ten", "äöü"], 11, 9),
+            ["exactly ten", "", "äöü"]
+        );
     }
 
     #[test]
     fn what_does_not_fit_is_said() {
         assert_eq!(fitted(&["1\n2\n3\n4"], 20, 3), ["1", "2", "… 2 lines more"]);
         assert_eq!(fitted(&["1\n2\n3"], 20, 3), ["1", "2", "3"]);
-        assert!(fitted(&["1\n2"], 0, 1).iter().all(|l| l.chars().count() <= 1));
+        assert!(
+            fitted(&["1\n2"], 0, 1)
+                .iter()
+                .all(|l| l.chars().count() <= 1)
+        );
     }
 
     #[test]

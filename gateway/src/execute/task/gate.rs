@@ -44,7 +44,10 @@ pub(super) async fn load(exec: &mut Exec<'_>, ids: &[Uuid]) -> Result<HashMap<Uu
     rows.into_iter()
         .map(|r| {
             let gates = Gates {
-                wanted: row::known("quality_gates", serde_json::from_value(r.quality_gates).ok())?,
+                wanted: row::known(
+                    "quality_gates",
+                    serde_json::from_value(r.quality_gates).ok(),
+                )?,
                 results: row::known("gate_results", serde_json::from_value(r.gate_results).ok())?,
             };
             Ok((r.id, gates))
@@ -76,7 +79,10 @@ pub(crate) async fn check(exec: &mut Exec<'_>, args: &Check) -> Result<Reply, St
     for outcome in &args.results {
         let (event, note) = match outcome.exit_code {
             0 => ("rail.check.passed", outcome.name.to_string()),
-            code => ("rail.check.failed", format!("{} ended with {code}", outcome.name)),
+            code => (
+                "rail.check.failed",
+                format!("{} ended with {code}", outcome.name),
+            ),
         };
         write::event(exec, &row, event, Some(&note)).await?;
     }
@@ -92,5 +98,10 @@ pub(crate) async fn check(exec: &mut Exec<'_>, args: &Check) -> Result<Reply, St
 pub(super) async fn passed(exec: &mut Exec<'_>, row: &Row) -> Result<(), Stop> {
     let gates = of(exec, row.id).await?;
     let epoch = row.epoch.cast_unsigned();
-    Ok(gate::passed(&row.short(), &gates.wanted, &gates.results, epoch)?)
+    Ok(gate::passed(
+        &row.short(),
+        &gates.wanted,
+        &gates.results,
+        epoch,
+    )?)
 }
