@@ -26,7 +26,7 @@ async fn a_page_is_live_and_leaves_the_terminal_as_it_was() {
     );
 
     let terminal = Terminal::run("desk", "exec bash --norc --noprofile -i");
-    terminal.shows("$").await;
+    terminal.shows("bash-").await;
     let watch = format!(
         "FLEET_AGENT_CREDENTIALS='{}' NO_COLOR=1 '{}' watch --every 1s; echo ended with $?",
         one.display(),
