@@ -5,6 +5,8 @@ use sqlx::PgPool;
 use super::Floor;
 use crate::Secret;
 
+/// Rows of the ledger that one statement writes.
+const SLICE: i64 = 50_000;
 /// One row that everybody updates.
 const HOT: &str = "CREATE TABLE IF NOT EXISTS fleet_bench.hot (n bigint NOT NULL);
     TRUNCATE fleet_bench.hot;
@@ -48,17 +50,26 @@ impl Floor {
     /// Those of the database.
     pub async fn fill_ledger(&mut self, tenant: &str, rows: i64) -> Result<(), sqlx::Error> {
         self.enter(tenant).await?;
-        sqlx::query(
-            "INSERT INTO fleet.ledger (tenant_id, kind, series_id, committed, at, recorded_at, admission)
-             SELECT s.tenant_id, 'commit', s.id, 1, greatest(s.starts_at, now() - (i.n % 3600) * interval '1 second'), now(), gen_random_uuid()
-             FROM (SELECT w.tenant_id, w.series_id AS id, w.starts_at, row_number() OVER () - 1 AS place, count(*) OVER () AS every
-                   FROM fleet.budget_windows w WHERE w.tenant_id = $1 AND w.starts_at <= now() AND coalesce(w.resets_at > now(), true)) s
-             JOIN generate_series(0, $2 - 1) AS i (n) ON i.n % s.every = s.place",
-        )
-        .bind(tenant)
-        .bind(rows)
-        .execute(&mut self.owner)
-        .await?;
+        // In slices: each ends long before the time that a statement has.
+        let mut first = 0;
+        while first < rows {
+            let end = rows.min(first + SLICE);
+            sqlx::query(
+                "INSERT INTO fleet.ledger (tenant_id, kind, series_id, committed, at, recorded_at, admission)
+                 SELECT s.tenant_id, 'commit', s.id, 1, greatest(s.starts_at, now() - (i.n % 3600) * interval '1 second'), now(),
+                     gen_random_uuid()
+                 FROM (SELECT w.tenant_id, w.series_id AS id, w.starts_at, row_number() OVER () - 1 AS place, count(*) OVER () AS every
+                       FROM fleet.budget_windows w
+                       WHERE w.tenant_id = $1 AND w.starts_at <= now() AND coalesce(w.resets_at > now(), true)) s
+                 JOIN generate_series($2, $3 - 1) AS i (n) ON i.n % s.every = s.place",
+            )
+            .bind(tenant)
+            .bind(first)
+            .bind(end)
+            .execute(&mut self.owner)
+            .await?;
+            first = end;
+        }
         sqlx::query(
             "UPDATE fleet.budget_windows w SET committed = l.committed
              FROM (SELECT w.id, sum(l.committed) AS committed FROM fleet.budget_windows w
