@@ -1,5 +1,6 @@
 //! What the end-to-end tests stand on: a whole fleet of real processes on a real homeserver and a
-//! real PostgreSQL, and proxies that can stop the world at a chosen request.
+//! real PostgreSQL, proxies that can stop the world at a chosen request, and a real terminal.
 
 pub mod fault;
+pub mod terminal;
 pub mod world;

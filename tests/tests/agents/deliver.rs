@@ -6,16 +6,28 @@ use std::process::Stdio;
 use axum::http::Method;
 use fleet_agent::matrix::Matrix;
 use fleet_tests::fault::{FaultProxy, Side};
-use fleet_tests::world::{World, fleet};
+use fleet_tests::terminal::Terminal;
+use fleet_tests::world::{World, eventually, fleet};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Child;
 
-use crate::terminal::Terminal;
 use crate::{as_agent, join, read, shell, write};
 
 /// An agent of a kind: it reads a line at a prompt and says what it got.
 const READER: &str = r#"while IFS= read -r -p '> ' line; do printf 'got: %s\n' "$line"; done"#;
+
+/// How often the agent read a text as a line.
+fn got(terminal: &Terminal, text: &str) -> usize {
+    let screen = terminal.screen("code-1");
+    screen.matches(&format!("got: {text}")).count()
+}
+
+async fn gets(terminal: &Terminal, text: &str, times: usize) {
+    let read = || async { (got(terminal, text) >= times).then_some(()) };
+    eventually(text, read).await.unwrap();
+    assert_eq!(got(terminal, text), times);
+}
 
 /// `fleet agent deliver`, killed with the test.
 fn deliver(credentials: &Path, more: &[&str]) -> Child {
@@ -42,7 +54,7 @@ async fn an_item_is_acknowledged_when_the_terminal_took_it_and_a_kill_in_between
     let folder = tempfile::tempdir().unwrap();
     let (one, _) = join(&world, folder.path(), &["--name", "code-1", "--no-matrix"]).await;
     let (two, _) = join(&world, folder.path(), &["--name", "code-2", "--no-matrix"]).await;
-    let terminal = Terminal::run("code-1", READER);
+    let terminal = Terminal::start(&[("code-1", READER)]);
     let socket = terminal.socket();
     let at = ["--socket", socket.to_str().unwrap()];
 
@@ -62,7 +74,7 @@ async fn an_item_is_acknowledged_when_the_terminal_took_it_and_a_kill_in_between
     shell(&world, &as_agent(&two), &send).await.unwrap();
     let held = hold.reached().await.unwrap();
     let line = "[box:code-2 -> box:code-1] look at t3 (item n1)";
-    terminal.gets(line, 1).await;
+    gets(&terminal, line, 1).await;
     assert_eq!(unacknowledged(&world, "code-1").await, 1);
     first.kill().await.unwrap();
     drop(held);
@@ -74,17 +86,11 @@ async fn an_item_is_acknowledged_when_the_terminal_took_it_and_a_kill_in_between
     let told: Value = serde_json::from_str(&said.next_line().await.unwrap().unwrap()).unwrap();
     assert_eq!(told["item"]["id"], "n1");
     assert_eq!(told["item"]["deliveries"], 2);
-    assert_eq!(terminal.got(line), 2);
+    assert_eq!(got(&terminal, line), 2);
     assert_eq!(unacknowledged(&world, "code-1").await, 0);
 
     // Somebody is typing there: the item waits, unacknowledged, and goes in when the line is free.
-    terminal.tmux(&[
-        "send-keys",
-        "-t",
-        &terminal.target(),
-        "-l",
-        "half a thought",
-    ]);
+    terminal.keys("code-1", &["-l", "half a thought"]);
     let send = ["agent", "send", "--to", "code-1", "and at t4"];
     shell(&world, &as_agent(&two), &send).await.unwrap();
     let mut errors = BufReader::new(second.stderr.take().unwrap()).lines();
@@ -98,11 +104,10 @@ async fn an_item_is_acknowledged_when_the_terminal_took_it_and_a_kill_in_between
     };
     waits.await;
     assert_eq!(unacknowledged(&world, "code-1").await, 1);
-    terminal.tmux(&["send-keys", "-t", &terminal.target(), "Enter"]);
+    terminal.keys("code-1", &["Enter"]);
     said.next_line().await.unwrap().unwrap();
-    terminal
-        .gets("[box:code-2 -> box:code-1] and at t4 (item n2)", 1)
-        .await;
+    let line = "[box:code-2 -> box:code-1] and at t4 (item n2)";
+    gets(&terminal, line, 1).await;
     assert_eq!(unacknowledged(&world, "code-1").await, 0);
 
     // What nobody waits for does not disturb: it stays to be read.
@@ -112,7 +117,7 @@ async fn an_item_is_acknowledged_when_the_terminal_took_it_and_a_kill_in_between
     shell(&world, &as_agent(&two), &send).await.unwrap();
     let kept: Value = serde_json::from_str(&said.next_line().await.unwrap().unwrap()).unwrap();
     assert_eq!(kept["item"]["class"], "reaction");
-    assert_eq!(terminal.got("[box:code-2 -> box:code-1 reaction]"), 0);
+    assert_eq!(got(&terminal, "[box:code-2 -> box:code-1 reaction]"), 0);
 
     let interrupt = rustix::process::Pid::from_raw(second.id().unwrap().cast_signed()).unwrap();
     rustix::process::kill_process(interrupt, rustix::process::Signal::INT).unwrap();

@@ -10,7 +10,6 @@ mod deliver;
 mod examples;
 mod gates;
 mod join;
-mod terminal;
 mod watch;
 
 use std::path::{Path, PathBuf};

@@ -1,9 +1,12 @@
 //! The fleet, watched in a terminal.
 
+use fleet_tests::terminal::Terminal;
 use fleet_tests::world::{GATEWAY, World, fleet};
 
-use crate::terminal::Terminal;
 use crate::{join, shell};
+
+/// The session in which somebody watches.
+const DESK: &str = "desk";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_is_live_and_leaves_the_terminal_as_it_was() {
@@ -25,29 +28,29 @@ async fn a_page_is_live_and_leaves_the_terminal_as_it_was() {
         "{text}"
     );
 
-    let terminal = Terminal::run("desk", "exec bash --norc --noprofile -i");
-    terminal.shows("bash-").await;
+    let terminal = Terminal::start(&[(DESK, "exec bash --norc --noprofile -i")]);
+    terminal.shows(DESK, "bash-").await;
     let watch = format!(
         "FLEET_AGENT_CREDENTIALS='{}' NO_COLOR=1 '{}' watch --every 1s; echo ended with $?",
         one.display(),
         fleet().unwrap().display()
     );
-    terminal.keys(&["-l", &watch]);
-    terminal.keys(&["Enter"]);
-    terminal.shows("Mosaic Fleet, ").await;
+    terminal.keys(DESK, &["-l", &watch]);
+    terminal.keys(DESK, &["Enter"]);
+    terminal.shows(DESK, "Mosaic Fleet, ").await;
     let flags = || {
         let format = "#{alternate_on}#{cursor_flag}";
-        terminal.tmux(&["display-message", "-p", "-t", &terminal.target(), format])
+        terminal.tmux(&["display-message", "-p", "-t", "=desk:", format])
     };
     assert_eq!(flags().trim(), "10");
     // It changes by itself, and says when it cannot know.
     join(&world, folder.path(), &["--name", "code-2", "--no-matrix"]).await;
-    terminal.shows("code-2").await;
+    terminal.shows(DESK, "code-2").await;
     world.stack.processes().stop(GATEWAY).await.unwrap();
-    terminal.shows("NOT NOW").await;
-    terminal.shows("code-2").await;
-    terminal.keys(&["C-c"]);
-    terminal.shows("ended with 0").await;
+    terminal.shows(DESK, "NOT NOW").await;
+    terminal.shows(DESK, "code-2").await;
+    terminal.keys(DESK, &["C-c"]);
+    terminal.shows(DESK, "ended with 0").await;
     assert_eq!(flags().trim(), "01");
     world.end().await;
 }
