@@ -90,11 +90,9 @@ pub fn passed(
 ) -> Result<(), Problem> {
     let open: Vec<_> = gates
         .iter()
-        .filter_map(|gate| match of(gate, results, epoch) {
-            Some(result) if result.is_passed() => None,
-            Some(result) => Some(format!("{} ended with {}", gate.name, result.exit_code)),
-            None => Some(format!("{} has not run", gate.name)),
-        })
+        .map(|gate| (gate, of(gate, results, epoch)))
+        .filter(|(_, result)| !result.is_some_and(GateResult::is_passed))
+        .map(|(gate, result)| gate.told(result))
         .collect();
     if open.is_empty() {
         return Ok(());

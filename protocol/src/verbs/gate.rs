@@ -61,10 +61,39 @@ pub struct GateResult {
     pub epoch: u64,
 }
 
+impl Gate {
+    /// What it came to, in words: `tests passed`, `tests ended with 3`, `tests has not run`.
+    pub fn told(&self, result: Option<&GateResult>) -> String {
+        match result {
+            Some(result) => told(&result.name, result.exit_code),
+            None => format!("{} has not run", self.name),
+        }
+    }
+}
+
+impl GateOutcome {
+    /// Whether the gate lets the task through.
+    pub fn is_passed(&self) -> bool {
+        self.exit_code == 0
+    }
+
+    /// What the gate came to, in words.
+    pub fn told(&self) -> String {
+        told(&self.name, self.exit_code)
+    }
+}
+
 impl GateResult {
     /// Whether the gate let the task through.
     pub fn is_passed(&self) -> bool {
         self.exit_code == 0
+    }
+}
+
+fn told(name: &Name, exit_code: u8) -> String {
+    match exit_code {
+        0 => format!("{name} passed"),
+        code => format!("{name} ended with {code}"),
     }
 }
 

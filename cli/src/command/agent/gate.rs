@@ -54,8 +54,8 @@ pub(crate) async fn run(context: &Context, args: &AgentGate) -> Result<Exit, Cli
     }
     let failed: Vec<_> = results
         .iter()
-        .filter(|r| r.exit_code != 0)
-        .map(|r| format!("{} ended with {}", r.name, r.exit_code))
+        .filter(|r| !r.is_passed())
+        .map(GateOutcome::told)
         .collect();
     let task = args.task;
     let check = Command::from(Check { task, results });

@@ -63,11 +63,7 @@ fn facts(task: &TaskView, reader: &Reader<'_>) -> Vec<Vec<Span>> {
     );
     let gates: Vec<_> = task
         .gates()
-        .map(|(gate, result)| match result {
-            None => format!("{} has not run", gate.name),
-            Some(r) if r.is_passed() => format!("{} passed", gate.name),
-            Some(r) => format!("{} ended with {}", gate.name, r.exit_code),
-        })
+        .map(|(gate, result)| gate.told(result))
         .collect();
     add("Gates", (!gates.is_empty()).then(|| gates.join(", ")));
     add("Mission", task.mission.clone());
