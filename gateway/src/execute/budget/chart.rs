@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use fleet_policy::budget::ticks::ticks;
+use fleet_protocol::Reply;
 use fleet_protocol::outbox::{Attention, Picture, Post};
 use fleet_protocol::reply::{ChartPoint, ChartTick, ChartView};
 use fleet_protocol::verbs::budget as verbs;
-use fleet_protocol::{Reply, Timestamp};
 use uuid::Uuid;
 
 use super::gauge::{self, Gauged, Which};
@@ -51,17 +51,12 @@ pub(super) async fn post(exec: &mut Exec<'_>) -> Result<(), Stop> {
 async fn charts(exec: &mut Exec<'_>, all: &[Gauged]) -> Result<Vec<ChartView>, Stop> {
     let all = all.get(..MOST).unwrap_or(all);
     let mut points = spent(exec, all).await?;
-    let readings = read(exec, all).await?;
+    points.extend(read(exec, all).await?);
     let medians = gauge::medians(exec).await?;
     let charts = all.iter().map(|gauged| {
         let window = gauged.window();
         let end = window.resets_at.unwrap_or(exec.now);
         let ticks = ticks(window.starts_at, end, exec.zone).into_iter();
-        let id = &gauged.series.id;
-        let steps = match gauged.series.is_reading {
-            true => readings.get(id).cloned(),
-            false => points.remove(id),
-        };
         ChartView {
             title: gauged.series.title(),
             unit: gauged.series.unit,
@@ -73,7 +68,7 @@ async fn charts(exec: &mut Exec<'_>, all: &[Gauged]) -> Result<Vec<ChartView>, S
             resets_at: window.resets_at,
             at: exec.now,
             ticks: ticks.map(|(at, label)| ChartTick { at, label }).collect(),
-            points: steps.unwrap_or_default(),
+            points: points.remove(&gauged.series.id).unwrap_or_default(),
         }
     });
     Ok(charts.collect())
@@ -81,12 +76,13 @@ async fn charts(exec: &mut Exec<'_>, all: &[Gauged]) -> Result<Vec<ChartView>, S
 
 type Points = BTreeMap<Uuid, Vec<ChartPoint>>;
 
-/// What the ledger says was spent up to each part of the present windows.
+/// What the ledger says was spent up to each part of the present windows that it counts.
 async fn spent(exec: &mut Exec<'_>, all: &[Gauged]) -> Result<Points, Stop> {
-    let ids: Vec<Uuid> = all.iter().map(|g| g.series.id).collect();
+    let counted = || all.iter().filter(|g| !g.series.is_reading);
+    let ids: Vec<Uuid> = counted().map(|g| g.series.id).collect();
     let ends = |g: &Gauged| g.window().resets_at.unwrap_or(exec.now).max(exec.now);
-    let starts: Vec<_> = all.iter().map(|g| time(g.window().starts_at)).collect();
-    let ends: Vec<_> = all.iter().map(|g| time(ends(g))).collect();
+    let starts: Vec<_> = counted().map(|g| time(g.window().starts_at)).collect();
+    let ends: Vec<_> = counted().map(|g| time(ends(g))).collect();
     let rows = sqlx::query!(
         r#"SELECT w.series AS "series!", max(l.at) AS "at!", sum(l.committed + l.presumed)::bigint AS "spent!"
            FROM unnest($2::uuid[], $3::timestamptz[], $4::timestamptz[]) AS w (series, starts, ends)
@@ -117,37 +113,29 @@ async fn spent(exec: &mut Exec<'_>, all: &[Gauged]) -> Result<Points, Stop> {
 
 /// What the providers' meters showed in the present windows.
 async fn read(exec: &mut Exec<'_>, all: &[Gauged]) -> Result<Points, Stop> {
-    let ids: Vec<Uuid> = all
-        .iter()
-        .filter(|g| g.series.is_reading)
-        .map(|g| g.series.id)
-        .collect();
-    let from: BTreeMap<Uuid, Timestamp> = all
-        .iter()
-        .map(|g| (g.series.id, g.window().starts_at))
-        .collect();
+    let metered = || all.iter().filter(|g| g.series.is_reading);
+    let ids: Vec<Uuid> = metered().map(|g| g.series.id).collect();
+    let starts: Vec<_> = metered().map(|g| time(g.window().starts_at)).collect();
     let rows = sqlx::query!(
-        r#"SELECT s.id AS "series_id!", r.read_at AS "at!", r.used_bp AS "used_bp!" FROM unnest($2::uuid[]) AS s (id)
+        r#"SELECT w.series AS "series!", r.read_at AS "at!", r.used_bp AS "used_bp!"
+           FROM unnest($2::uuid[], $4::timestamptz[]) AS w (series, starts)
            CROSS JOIN LATERAL (
                SELECT read_at, used_bp FROM fleet.budget_readings
-               WHERE tenant_id = $1 AND series_id = s.id ORDER BY read_at DESC LIMIT $3) r
-           ORDER BY s.id, r.read_at DESC"#,
+               WHERE tenant_id = $1 AND series_id = w.series AND read_at >= w.starts ORDER BY read_at DESC LIMIT $3) r
+           ORDER BY w.series, r.read_at"#,
         exec.tenant.as_str(),
         &ids,
-        READINGS
+        READINGS,
+        &starts as _
     )
     .fetch_all(&mut *exec.tx)
     .await?;
     let mut points = Points::new();
-    for row in rows.into_iter().rev() {
-        let at = instant(row.at);
-        if from.get(&row.series_id).is_some_and(|start| at >= *start) {
-            let spent = u64::from(row.used_bp.unsigned_abs());
-            points
-                .entry(row.series_id)
-                .or_default()
-                .push(ChartPoint { at, spent });
-        }
+    for row in rows {
+        points.entry(row.series).or_default().push(ChartPoint {
+            at: instant(row.at),
+            spent: row.used_bp.unsigned_abs().into(),
+        });
     }
     Ok(points)
 }

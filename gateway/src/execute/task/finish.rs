@@ -57,7 +57,7 @@ fn interrupted(party: Party) -> Settle {
 
 pub(crate) async fn complete(exec: &mut Exec<'_>, args: &verbs::Complete) -> Result<Reply, Stop> {
     let at = take(exec, args.task, Step::Complete).await?;
-    gate::passed(exec, &at.row).await?;
+    gate::passed(&at.row)?;
     let settle = match (args.tokens, &args.unknown_spend) {
         (Some(tokens), _) => Settle::Tokens(tokens.as_i64()),
         (None, Some(reason)) => Settle::Unknown(reason.to_string()),

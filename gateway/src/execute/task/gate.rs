@@ -1,62 +1,40 @@
 //! Quality gates of tasks, and what they came to.
 
-use std::collections::HashMap;
-
 use fleet_policy::gate;
 use fleet_policy::task::Step;
-use fleet_protocol::Reply;
-use fleet_protocol::reply::{Changed, TaskView};
+use fleet_protocol::reply::Changed;
 use fleet_protocol::verbs::gate::{Check, Gate, GateResult};
-use uuid::Uuid;
+use fleet_protocol::{Problem, Reply};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::super::{Exec, Stop, Subject};
 use super::row::{self, Row};
 use super::{hold, write};
 use crate::db;
 
-/// The gates of a task.
-#[derive(Debug, Default)]
+/// The gates of a task, and what they came to under any lease.
+#[derive(Debug, Clone, Default)]
 pub(super) struct Gates {
-    wanted: Vec<Gate>,
-    results: Vec<GateResult>,
+    pub(super) wanted: Vec<Gate>,
+    pub(super) results: Vec<GateResult>,
 }
 
 impl Gates {
-    /// Shows them with the task: results of the newest lease only.
-    pub(super) fn show(self, view: &mut TaskView, epoch: i64) {
-        view.quality_gates = self.wanted;
-        view.gate_results = self.results;
-        view.gate_results
-            .retain(|r| r.epoch == epoch.cast_unsigned());
+    /// From the columns of a task; most tasks have none.
+    pub(super) fn stored(wanted: Option<Value>, results: Option<Value>) -> Result<Self, Stop> {
+        Ok(Self {
+            wanted: all("quality_gates", wanted)?,
+            results: all("gate_results", results)?,
+        })
     }
 }
 
-/// The gates of those tasks that have some.
-pub(super) async fn load(exec: &mut Exec<'_>, ids: &[Uuid]) -> Result<HashMap<Uuid, Gates>, Stop> {
-    let rows = sqlx::query!(
-        r#"SELECT id, quality_gates AS "quality_gates!", coalesce(gate_results, '[]') AS "gate_results!"
-           FROM fleet.tasks WHERE tenant_id = $1 AND id = ANY ($2) AND quality_gates IS NOT NULL"#,
-        exec.tenant.as_str(),
-        ids
-    )
-    .fetch_all(&mut *exec.tx)
-    .await?;
-    rows.into_iter()
-        .map(|r| {
-            let gates = Gates {
-                wanted: row::known(
-                    "quality_gates",
-                    serde_json::from_value(r.quality_gates).ok(),
-                )?,
-                results: row::known("gate_results", serde_json::from_value(r.gate_results).ok())?,
-            };
-            Ok((r.id, gates))
-        })
-        .collect()
-}
-
-async fn of(exec: &mut Exec<'_>, id: Uuid) -> Result<Gates, Stop> {
-    Ok(load(exec, &[id]).await?.remove(&id).unwrap_or_default())
+fn all<T: DeserializeOwned>(column: &str, stored: Option<Value>) -> Result<Vec<T>, Stop> {
+    match stored {
+        Some(stored) => row::known(column, serde_json::from_value(stored).ok()),
+        None => Ok(Vec::new()),
+    }
 }
 
 /// Records what gates came to under the lease in force.
@@ -64,9 +42,8 @@ pub(crate) async fn check(exec: &mut Exec<'_>, args: &Check) -> Result<Reply, St
     let row = hold::held(exec, args.task, Step::Progress).await?;
     // Who checks is alive: that counts as a renewal.
     hold::extend(exec, &row).await?;
-    let gates = of(exec, row.id).await?;
-    let epoch = row.epoch.cast_unsigned();
-    let results = gate::settle(&gates.wanted, &gates.results, &args.results, epoch)?;
+    let Gates { wanted, results } = &row.gates;
+    let results = gate::settle(wanted, results, &args.results, row.epoch.cast_unsigned())?;
     sqlx::query!(
         "UPDATE fleet.tasks SET gate_results = $3, updated_at = $4 WHERE tenant_id = $1 AND id = $2",
         exec.tenant.as_str(),
@@ -77,31 +54,19 @@ pub(crate) async fn check(exec: &mut Exec<'_>, args: &Check) -> Result<Reply, St
     .execute(&mut *exec.tx)
     .await?;
     for outcome in &args.results {
-        let (event, note) = match outcome.exit_code {
-            0 => ("rail.check.passed", outcome.name.to_string()),
-            code => (
-                "rail.check.failed",
-                format!("{} ended with {code}", outcome.name),
-            ),
+        let (event, note) = match outcome.is_passed() {
+            true => ("rail.check.passed", outcome.name.to_string()),
+            false => ("rail.check.failed", outcome.told()),
         };
         write::event(exec, &row, event, Some(&note)).await?;
     }
-    let gates = Gates { results, ..gates };
     exec.about(Subject::Task, row.id);
-    let now = row::load(exec, row.id).await?;
-    let mut changed = Changed::to("checked", row::view(now));
-    gates.show(&mut changed.now, row.epoch);
-    Ok(Reply::Task(changed))
+    let now = row::view_with_gates(row::load(exec, row.id).await?);
+    Ok(Reply::Task(Changed::to("checked", now)))
 }
 
 /// Refuses to complete a task whose gates have not passed under the lease in force.
-pub(super) async fn passed(exec: &mut Exec<'_>, row: &Row) -> Result<(), Stop> {
-    let gates = of(exec, row.id).await?;
-    let epoch = row.epoch.cast_unsigned();
-    Ok(gate::passed(
-        &row.short(),
-        &gates.wanted,
-        &gates.results,
-        epoch,
-    )?)
+pub(super) fn passed(row: &Row) -> Result<(), Problem> {
+    let Gates { wanted, results } = &row.gates;
+    gate::passed(&row.short(), wanted, results, row.epoch.cast_unsigned())
 }

@@ -8,7 +8,7 @@ use fleet_protocol::verbs::task as verbs;
 use uuid::Uuid;
 
 use super::super::{Exec, Stop, Subject};
-use super::{gate, row};
+use super::row;
 use crate::db;
 
 /// Tasks listed unless another number is named, and at most.
@@ -78,15 +78,10 @@ pub(crate) async fn show(exec: &mut Exec<'_>, args: &verbs::Show) -> Result<Repl
             note: e.note,
         })
         .collect();
-    let epoch = row.epoch;
-    let mut view = row::view(row);
-    if let Some(gates) = gate::load(exec, &[id]).await?.remove(&id) {
-        gates.show(&mut view, epoch);
-    }
     Ok(Reply::Task(Changed::shown(TaskView {
         brief,
         history,
-        ..view
+        ..row::view_with_gates(row)
     })))
 }
 
@@ -120,14 +115,5 @@ pub(in super::super) async fn views(
     ids: &[Uuid],
 ) -> Result<Vec<TaskView>, Stop> {
     let rows = row::load_all(exec, ids).await?;
-    let mut gates = gate::load(exec, ids).await?;
-    let view = |row: row::Row| {
-        let (id, epoch) = (row.id, row.epoch);
-        let mut view = row::view(row);
-        if let Some(gates) = gates.remove(&id) {
-            gates.show(&mut view, epoch);
-        }
-        view
-    };
-    Ok(rows.into_iter().map(view).collect())
+    Ok(rows.into_iter().map(row::view_with_gates).collect())
 }

@@ -11,6 +11,7 @@ use fleet_protocol::{Problem, Timestamp};
 use uuid::Uuid;
 
 use super::super::{Exec, Stop, budget};
+use super::gate::Gates;
 use crate::db;
 
 /// A task, with the lease in force.
@@ -46,6 +47,7 @@ pub(super) struct Row {
     pub(super) granted_tokens: Option<i64>,
     pub(super) actual_tokens: i64,
     pub(super) held: Option<Held>,
+    pub(super) gates: Gates,
 }
 
 /// Who holds a task.
@@ -92,6 +94,7 @@ impl Row {
             granted_tokens: None,
             actual_tokens: 0,
             held: None,
+            gates: Gates::default(),
         }
     }
 
@@ -216,7 +219,8 @@ pub(super) async fn load_all(exec: &mut Exec<'_>, ids: &[Uuid]) -> Result<Vec<Ro
                    JOIN fleet.budget_series s ON s.tenant_id = h.tenant_id AND s.id = h.series_id AND s.unit = 'tokens'
                    WHERE h.tenant_id = t.tenant_id AND h.task_id = t.id AND h.attempt = t.attempt) AS granted_tokens,
                   (SELECT coalesce(sum(r.added_tokens), 0)::bigint FROM fleet.spend_reports r
-                   WHERE r.tenant_id = t.tenant_id AND r.task_id = t.id) AS "actual_tokens!"
+                   WHERE r.tenant_id = t.tenant_id AND r.task_id = t.id) AS "actual_tokens!",
+                  t.quality_gates, t.gate_results
            FROM unnest($2::uuid[]) WITH ORDINALITY AS wanted (id, place)
            JOIN fleet.tasks t ON t.tenant_id = $1 AND t.id = wanted.id
            LEFT JOIN fleet.missions m ON m.tenant_id = t.tenant_id AND m.id = t.mission_id
@@ -274,6 +278,7 @@ pub(super) async fn load_all(exec: &mut Exec<'_>, ids: &[Uuid]) -> Result<Vec<Ro
                 granted_tokens: r.granted_tokens,
                 actual_tokens: r.actual_tokens,
                 held,
+                gates: Gates::stored(r.quality_gates, r.gate_results)?,
             })
         })
         .collect()
@@ -290,7 +295,18 @@ pub(crate) fn known<T>(column: &str, value: Option<T>) -> Result<T, Stop> {
     })
 }
 
-/// A task as it is shown in lists and after a change.
+/// A task as it is shown when it is looked at: with its gates, and what they came to under the newest lease.
+pub(super) fn view_with_gates(mut row: Row) -> TaskView {
+    let epoch = row.epoch.cast_unsigned();
+    let Gates { wanted, results } = std::mem::take(&mut row.gates);
+    TaskView {
+        quality_gates: wanted,
+        gate_results: results.into_iter().filter(|r| r.epoch == epoch).collect(),
+        ..view(row)
+    }
+}
+
+/// A task as it is shown after a change.
 pub(super) fn view(row: Row) -> TaskView {
     let held = row.held;
     TaskView {
