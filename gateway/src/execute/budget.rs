@@ -37,7 +37,7 @@ pub(crate) use decision::explain;
 pub(crate) use offer::{ladder_set, ladder_show};
 pub(crate) use portable::{bring, export, import};
 pub(crate) use queue::{
-    Claimer, holder, in_order, leave, nudge, nudge_at, nudged, put, refused, show as queue, stay,
+    Claimer, in_order, leave, nudge, nudge_at, nudged, put, refused, show as queue, stay,
     waits_no_more,
 };
 pub(crate) use reading::{headers, reading};

@@ -14,6 +14,7 @@ use super::gauge::{self, Gauged};
 use super::ledger::{self, Row};
 use super::needs::{Kind, Needs, Wanted};
 use super::offer::{self, Offer, Scopes};
+use super::series::unreadable;
 use super::words;
 use crate::execute::{Exec, Stop};
 
@@ -54,6 +55,22 @@ pub(crate) struct Holder {
     /// The operator's ceiling.
     pub(crate) model: Option<Name>,
     pub(crate) context_tokens: Option<i64>,
+}
+
+impl Holder {
+    /// From an agent's registration and the context that it reported last.
+    pub(crate) fn registered(
+        name: &Name,
+        model: Option<String>,
+        context_tokens: Option<i64>,
+    ) -> Result<Self, Stop> {
+        let model = model.map(|m| m.parse().map_err(|_| unreadable("model")));
+        Ok(Self {
+            name: name.clone(),
+            model: model.transpose()?,
+            context_tokens,
+        })
+    }
 }
 
 /// What was decided.
@@ -108,9 +125,7 @@ impl Work {
         Ok(Scopes {
             role: self.role.clone(),
             agent: self.agent.as_ref().map(|a| a.name.clone()),
-            mission: mission
-                .transpose()
-                .map_err(|_| super::series::unreadable("mission"))?,
+            mission: mission.transpose().map_err(|_| unreadable("mission"))?,
         })
     }
 

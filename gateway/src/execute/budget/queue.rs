@@ -345,17 +345,3 @@ pub(crate) async fn show(exec: &mut Exec<'_>, _: &verbs::Queue) -> Result<Reply,
         .map(|((_, view), place)| WaitingView { place, ..view });
     Ok(Reply::Queue(numbered.collect()))
 }
-
-/// An agent as its registration tells it, to hold a task.
-pub(crate) fn holder(
-    name: &Name,
-    model: Option<String>,
-    context_tokens: Option<i64>,
-) -> Result<super::admission::Holder, Stop> {
-    let model = model.map(|m| m.parse().map_err(|_| unreadable("model")));
-    Ok(super::admission::Holder {
-        name: name.clone(),
-        model: model.transpose()?,
-        context_tokens,
-    })
-}

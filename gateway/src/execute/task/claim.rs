@@ -286,16 +286,12 @@ async fn run(
         budget::leave(exec, row.id).await?;
         write::status(exec, row.id, TaskStatus::Pending, None, row.failures).await?;
         write::event(exec, row, "task.ready", None).await?;
-        let status = TaskStatus::Pending;
-        let note = None;
-        return Ok((
-            Row {
-                status,
-                note,
-                ..row.clone()
-            },
-            Vec::new(),
-        ));
+        let ready = Row {
+            status: TaskStatus::Pending,
+            note: None,
+            ..row.clone()
+        };
+        return Ok((ready, Vec::new()));
     };
     if let Claimer::Agent(agent) = claimer {
         budget::waits_no_more(exec, agent.id, None).await?;

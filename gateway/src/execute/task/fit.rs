@@ -70,7 +70,7 @@ pub(super) async fn fit(
     bounds.admit(working, &me.role)?;
     Ok(Fit {
         incarnation: me.incarnation.unsigned_abs(),
-        holder: budget::holder(&agent.name, me.model, me.context_tokens)?,
+        holder: budget::AgentHolder::registered(&agent.name, me.model, me.context_tokens)?,
         role: me.role,
     })
 }
@@ -87,7 +87,7 @@ pub(super) async fn holder(
     )
     .fetch_one(&mut *exec.tx)
     .await?;
-    budget::holder(&agent.name, me.model, me.context_tokens)
+    budget::AgentHolder::registered(&agent.name, me.model, me.context_tokens)
 }
 
 /// The agent was registered anew while this claim was on its way.
