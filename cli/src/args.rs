@@ -1,17 +1,21 @@
-//! The command line: the fleet's language, and what operates the fleet.
+//! The command line: what a shell can ask for beside the fleet's language.
 
-use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand as _};
-use fleet_protocol::ids::TaskRef;
-use fleet_protocol::language;
-use fleet_protocol::scalar::{Brief, Count, Name, UserId};
+use clap::Args;
+use fleet_protocol::scalar::{Name, UserId};
 use fleet_protocol::time::Length;
 use url::Url;
 
-use crate::exit::Exit;
+mod agent;
+mod tree;
+
+pub use agent::{
+    AgentConfig, AgentConnector, AgentDeliver, AgentGate, AgentJoin, AgentMeter, AgentRotate,
+    AgentRuntime, AgentWatch, MeteredRuntime,
+};
+pub use tree::{FROM_FILE, OUT, command, command_for};
 
 /// Options of every command.
 #[derive(Debug, Clone, Args)]
@@ -263,47 +267,6 @@ pub struct SimulateBoard {
     pub histories: u32,
 }
 
-/// `fleet agent meter`.
-#[derive(Debug, Clone, Args)]
-pub struct AgentMeter {
-    /// Whose transcripts they are
-    #[arg(long, value_enum)]
-    pub runtime: MeteredRuntime,
-    /// The task that they are about
-    #[arg(long)]
-    pub task: TaskRef,
-    /// The attempt that they are about (default: the current one)
-    #[arg(long, value_name = "N")]
-    pub attempt: Option<Count>,
-    /// The provider account that pays (default: the task's)
-    #[arg(long)]
-    pub provider: Option<Name>,
-    /// Report what is there now and end, instead of following the transcripts
-    #[arg(long)]
-    pub once: bool,
-    /// The transcripts of the task's sessions (JSONL)
-    #[arg(required = true, value_name = "PATH", value_parser = crate::command::meter::file)]
-    pub paths: Vec<PathBuf>,
-}
-
-/// Runtimes whose transcripts are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum MeteredRuntime {
-    /// Claude Code
-    ClaudeCode,
-    /// Codex
-    Codex,
-}
-
-impl From<MeteredRuntime> for fleet_agent::meter::Runtime {
-    fn from(runtime: MeteredRuntime) -> Self {
-        match runtime {
-            MeteredRuntime::ClaudeCode => Self::ClaudeCode,
-            MeteredRuntime::Codex => Self::Codex,
-        }
-    }
-}
-
 /// `fleet board verify`.
 #[derive(Debug, Clone, Args)]
 pub struct BoardVerify {
@@ -372,114 +335,6 @@ pub enum TokenScope {
     Bot,
 }
 
-/// `fleet agent config`.
-#[derive(Debug, Clone, Args)]
-pub struct AgentConfig {
-    /// What runs the agent
-    #[arg(long, value_enum)]
-    pub runtime: AgentRuntime,
-    /// The agent's credentials file
-    #[arg(long, value_name = "FILE", env = fleet_agent::credentials::VARIABLE)]
-    pub credentials: PathBuf,
-}
-
-/// `fleet agent watch`.
-#[derive(Debug, Clone, Args)]
-pub struct AgentWatch {
-    /// The agent; its tmux session has the same name
-    pub name: Name,
-    /// tmux socket, by name or path; `default` is tmux's own (default: mosaic-fleet)
-    #[arg(long, value_name = "SOCKET")]
-    pub socket: Option<String>,
-    /// Type there, for this reason; the session must allow it, and what it shows is recorded
-    #[arg(long, value_name = "REASON")]
-    pub take_over: Option<String>,
-}
-
-/// `fleet agent deliver`.
-#[derive(Debug, Clone, Args)]
-pub struct AgentDeliver {
-    /// Where the agent sits
-    #[arg(long, value_enum, default_value = "tmux")]
-    pub connector: AgentConnector,
-    /// tmux socket, by name or path; `default` is tmux's own (default: mosaic-fleet)
-    #[arg(long, value_name = "SOCKET")]
-    pub socket: Option<String>,
-    /// Matrix room, by id or alias, which the agent's account is in
-    #[arg(long, value_name = "ROOM", required_if_eq("connector", "matrix"))]
-    pub room: Option<String>,
-    /// The event whose thread it is said in
-    #[arg(long, value_name = "EVENT", requires = "room")]
-    pub thread: Option<String>,
-}
-
-/// Connectors by the words of the roster.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum AgentConnector {
-    /// A tmux session of the agent's name
-    Tmux,
-    /// A Matrix room, as the agent's own account
-    Matrix,
-    /// Known, not made yet
-    Discord,
-}
-
-/// `fleet agent gate`.
-#[derive(Debug, Clone, Args)]
-pub struct AgentGate {
-    /// The task, which the agent holds
-    pub task: TaskRef,
-    /// Where its work is (default: here)
-    #[arg(long, value_name = "DIR")]
-    pub folder: Option<PathBuf>,
-    /// How long each gate may take (default: 10m)
-    #[arg(long, value_name = "LENGTH")]
-    pub limit: Option<Length>,
-}
-
-/// Programs that run agents, whose configuration is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum AgentRuntime {
-    /// Claude Code
-    ClaudeCode,
-    /// Codex
-    Codex,
-}
-
-/// `fleet agent join`.
-#[derive(Debug, Clone, Args)]
-pub struct AgentJoin {
-    /// The role
-    #[arg(long)]
-    pub role: Name,
-    /// The name (default: who has joined from here with that role, else the role and the first free number)
-    #[arg(long)]
-    pub name: Option<Name>,
-    /// The machine (default: this one's name)
-    #[arg(long)]
-    pub host: Option<Name>,
-    /// What runs it, for example claude-code, codex, script
-    #[arg(long)]
-    pub runtime: Option<Name>,
-    /// The highest model it may use
-    #[arg(long)]
-    pub model: Option<Name>,
-    /// File for its credentials (default: one for each agent, in $XDG_STATE_HOME/fleet/agents)
-    #[arg(long, value_name = "FILE", env = fleet_agent::credentials::VARIABLE)]
-    pub credentials: Option<PathBuf>,
-    /// Make no Matrix account; the agent works through the gateway alone
-    #[arg(long)]
-    pub no_matrix: bool,
-}
-
-/// `fleet agent rotate`.
-#[derive(Debug, Clone, Args)]
-pub struct AgentRotate {
-    /// The agent's credentials file
-    #[arg(long, value_name = "FILE", env = fleet_agent::credentials::VARIABLE)]
-    pub credentials: PathBuf,
-}
-
 /// `fleet watch`.
 #[derive(Debug, Clone, Args)]
 pub struct Watch {
@@ -521,147 +376,3 @@ pub struct Doctor {
     #[arg(long, value_name = "FILE")]
     pub access_token_file: Option<PathBuf>,
 }
-
-/// What a command line is read with. A listener stays, one beside each agent of a machine: it builds only its
-/// own part, as pages that are touched once stay in memory.
-pub fn command_for(line: &[OsString]) -> clap::Command {
-    match line {
-        [_, group, verb, ..] if group == "agent" && verb == "listen" => {
-            root().subcommand(clap::Command::new("agent").subcommand(listen()))
-        }
-        _ => command(),
-    }
-}
-
-/// The whole command line.
-pub fn command() -> clap::Command {
-    let root = Operate::augment_subcommands(language::augment(root()));
-    let root = root
-        .mut_subcommand("board", board)
-        .mut_subcommand("agent", agent);
-    let root = root.mut_subcommand("provision", document);
-    let root = root.mut_subcommand("budget", |budget| budget.mut_subcommand("import", document));
-    let root = root.mut_subcommand("budget", |group| group.mut_subcommand("chart", chart));
-    // In a shell `doctor` walks every hop; the register's view is one of them.
-    root.mut_subcommand("doctor", |_| {
-        Doctor::augment_args(clap::Command::new("doctor"))
-            .about("Walk every hop of the fleet, name what is broken and the remedy")
-    })
-}
-
-/// The program with its options, without a verb.
-fn root() -> clap::Command {
-    let codes: String = Exit::ALL
-        .iter()
-        .map(|(exit, meaning)| format!("  {:>2}  {meaning}\n", exit.code()))
-        .collect();
-    let root = clap::Command::new("fleet")
-        .about("Mosaic Fleet Transport: commands typed in Matrix rooms as durable work")
-        .version(env!("CARGO_PKG_VERSION"))
-        // `help` is a word of the language.
-        .disable_help_subcommand(true)
-        .subcommand_required(true)
-        .arg_required_else_help(true)
-        .after_help(format!("Exit codes:\n{codes}"));
-    Global::augment_args(root)
-}
-
-fn listen() -> clap::Command {
-    clap::Command::new("listen")
-        .about("Print what is said to the agent, one JSON object a line, as it comes")
-}
-
-/// A command whose document is typed in a room: in a shell it is a file.
-fn document(command: clap::Command) -> clap::Command {
-    command.mut_arg("document", |document| {
-        document
-            .value_name("FILE")
-            .help("The file; - reads standard input")
-            .value_parser(read_document)
-    })
-}
-
-fn read_document(path: &str) -> Result<Brief, String> {
-    let read = if path == "-" {
-        std::io::read_to_string(std::io::stdin())
-    } else {
-        std::fs::read_to_string(path)
-    };
-    let text = read.map_err(|e| format!("{path} cannot be read: {e}"))?;
-    text.try_into().map_err(|e| format!("{path} {e}"))
-}
-
-/// What `agent` can do beside the language, which only the agent's own machine can.
-fn agent(group: clap::Command) -> clap::Command {
-    let config = clap::Command::new("config").about(
-        "Print what a runtime needs so that its model has the fleet's tools, ready to paste",
-    );
-    let hook = clap::Command::new("hook").about(
-        "Report heartbeat, context use and spend of an agent: a runtime's hook, its JSON on standard input",
-    );
-    let watch = clap::Command::new("watch")
-        .about("Show what an agent's terminal shows; it only reads, unless you take over");
-    let reconcile = clap::Command::new("reconcile")
-        .about("Compare the agents of the register with the accounts on the homeserver");
-    let meter = clap::Command::new("meter")
-        .about("Report a task's spend from the transcripts of its runtime, as they grow");
-    let join = clap::Command::new("join")
-        .about("Join the fleet as an agent of a role, or come back as a new incarnation");
-    let rotate = clap::Command::new("rotate").about("Change an agent's token");
-    let deliver = clap::Command::new("deliver")
-        .about("Deliver what is said to the agent into its terminal or room, until stopped");
-    let gate = clap::Command::new("gate")
-        .about("Run the quality gates of a task here, and tell the fleet what they came to");
-    group
-        .subcommand(AgentJoin::augment_args(join))
-        .subcommand(AgentRotate::augment_args(rotate))
-        .subcommand(listen())
-        .subcommand(AgentMeter::augment_args(meter))
-        .subcommand(AgentConfig::augment_args(config))
-        .subcommand(AgentDeliver::augment_args(deliver))
-        .subcommand(AgentGate::augment_args(gate))
-        .subcommand(AgentWatch::augment_args(watch))
-        .subcommand(hook)
-        .subcommand(reconcile)
-}
-
-/// A shell draws a chart into a file.
-fn chart(verb: clap::Command) -> clap::Command {
-    verb.arg(
-        clap::Arg::new(OUT)
-            .long("out")
-            .value_name("FILE.png")
-            .value_parser(clap::value_parser!(PathBuf))
-            .help("Write the picture to this file; without it, its figures are printed"),
-    )
-}
-
-/// The option of `budget chart` that names the file.
-pub const OUT: &str = "out";
-
-/// What `board` can do with files, which only a shell has.
-fn board(group: clap::Command) -> clap::Command {
-    let verify = clap::Command::new("verify")
-        .about("Check a proposal's record without a fleet: hashes, sequence, tally, head");
-    let from_file = clap::Arg::new(FROM_FILE)
-        .long("from-file")
-        .value_name("FILE")
-        .value_parser(clap::value_parser!(PathBuf))
-        .help("Take everything from a Markdown file with YAML front matter");
-    group
-        .subcommand(BoardVerify::augment_args(verify))
-        .mut_subcommand("propose", |propose| {
-            let own: Vec<_> = propose
-                .get_arguments()
-                .map(|a| a.get_id().clone())
-                .collect();
-            propose
-                .mut_arg("title", |title| {
-                    title.required(false).required_unless_present(FROM_FILE)
-                })
-                .arg(from_file.conflicts_with_all(own))
-        })
-}
-
-/// The option of `board propose` that names a brief.
-pub const FROM_FILE: &str = "from_file";
