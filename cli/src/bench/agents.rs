@@ -12,7 +12,6 @@ mod worker;
 use std::time::Duration;
 
 use fleet_agent::matrix::{Follow, Matrix, text};
-use fleet_gateway::{Floor, Secret};
 use fleet_protocol::scalar::Count;
 use fleet_protocol::verbs::inbox::{Ack, Next, Send};
 use fleet_protocol::{Query, Reply};
@@ -20,6 +19,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::measure::{Figure, Measure, Target, percentile};
+use super::world;
 use crate::command::say;
 use crate::error::{CliError, fixed};
 use crate::output::Output;
@@ -55,16 +55,13 @@ pub(crate) async fn measure(
     out.progress("messages from one agent to another, and of the homeserver alone");
     let mut figures = messages(fleet, one, two).await?;
     figures.push(listener::memory(one, two).await?);
-    let database = &fleet.settings.database;
-    let (owner, app) = (database.owner()?, database.app_url()?);
-    let (owner, app) = (Secret::new(owner.expose()), Secret::new(app.expose()));
-    let failed = |e| CliError::service("the database", &e);
-    let mut floor = Floor::prepare(&owner, &app, 1).await.map_err(failed)?;
+    let mut floor = world::floor(fleet, 1).await?;
     let tenant = fleet.settings.tenant.id.to_string();
     let asker = one.clone();
     figures.extend(crew::work(out, &operator, &mut floor, &tenant, members, tasks).await?);
     figures.push(ready::claim(out, &mut floor, &tenant, asker).await?);
-    floor.remove().await.map_err(failed)?;
+    let removed = floor.remove().await;
+    removed.map_err(|e| CliError::service("the database", &e))?;
     Ok(figures)
 }
 

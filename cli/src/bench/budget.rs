@@ -8,13 +8,13 @@ use std::time::Duration;
 use fleet_client::Gateway;
 use fleet_gateway::{Floor, Secret, Updates};
 use fleet_protocol::Reply;
-use fleet_protocol::envelope::Call;
 use fleet_protocol::language::Query;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::measure::{Figure, Target, percentile, rate};
+use super::world;
 use crate::command::{call, say};
 use crate::error::CliError;
 use crate::output::Output;
@@ -49,13 +49,8 @@ pub(crate) async fn measure(
     samples: u32,
 ) -> Result<Vec<Figure>, CliError> {
     let gateway = say::gateway(&fleet.settings)?;
-    let database = &fleet.settings.database;
-    let (owner, app) = (database.owner()?, database.app_url()?);
-    let (owner, app) = (Secret::new(owner.expose()), Secret::new(app.expose()));
     let connections = u32::try_from(CLIENTS).unwrap_or(8);
-    let mut floor = Floor::prepare(&owner, &app, connections)
-        .await
-        .map_err(failed)?;
+    let mut floor = world::floor(fleet, connections).await?;
     if !floor.is_durable().await.map_err(failed)? {
         out.progress("fsync or synchronous_commit is off: admission_rate says nothing here");
     }
@@ -64,7 +59,8 @@ pub(crate) async fn measure(
     let tasks = prepare(&gateway, WARMING + SLICES * each).await?;
     floor.analyze().await.map_err(failed)?;
     let updates = floor.updates().await.map_err(failed)?;
-    let one = Floor::alone(&app).map_err(failed)?;
+    let app = fleet.settings.database.app_url()?;
+    let one = Floor::alone(&Secret::new(app.expose())).map_err(failed)?;
     let mut figures = admissions(out, gateway.clone(), tasks, updates, &one, each).await?;
     out.progress("a long ledger is written");
     series(&gateway).await?;
@@ -229,15 +225,9 @@ async fn series(gateway: &Gateway) -> Result<(), CliError> {
 async fn status(gateway: &Gateway) -> Result<Figure, CliError> {
     let mut samples = Vec::with_capacity(ASKED);
     for n in 0..ASKED + 5 {
-        let call = Call {
-            request: read::<Query>(json!({ "budget.status": {} }))?,
-            agent: None,
-            lease: None,
-            chain: None,
-            room: None,
-        };
+        let query = read::<Query>(json!({ "budget.status": {} }))?;
         let began = Instant::now();
-        let reply = gateway.query(&call).await?;
+        let reply = call::ask(gateway, None, query).await?;
         let took = began.elapsed();
         match reply {
             Reply::Budgets(all) if all.len() == WINDOWS => {}

@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use fleet_client::Gateway;
-use fleet_gateway::{Commits, Floor, Secret};
+use fleet_gateway::{Commits, Floor};
 use fleet_protocol::Command;
 use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::measure::{Figure, Target, percentile, rate};
+use super::world;
 use crate::command::{call, say};
 use crate::error::CliError;
 use crate::output::Output;
@@ -48,12 +49,7 @@ pub(crate) async fn measure(
     samples: u32,
 ) -> Result<Vec<Figure>, CliError> {
     let gateway = say::gateway(&fleet.settings)?;
-    let database = &fleet.settings.database;
-    let (owner, app) = (database.owner()?, database.app_url()?);
-    let (owner, app) = (Secret::new(owner.expose()), Secret::new(app.expose()));
-    let mut floor = Floor::prepare(&owner, &app, CONNECTIONS)
-        .await
-        .map_err(failed)?;
+    let mut floor = world::floor(fleet, CONNECTIONS).await?;
     if !floor.is_durable().await.map_err(failed)? {
         out.progress("fsync or synchronous_commit is off: gateway_commits says nothing here");
     }

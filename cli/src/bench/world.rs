@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fleet_agent::matrix::{Matrix, text};
+use fleet_gateway::{Floor, Secret};
 use fleet_homeserver::health;
 use fleet_protocol::api::DEFAULT_PORT;
 use serde_json::Value;
@@ -44,6 +45,15 @@ pub(crate) struct Rooms {
     pub(crate) ours: Side,
     /// The echo bot.
     pub(crate) echo: Side,
+}
+
+/// The floor in the fleet's own database, with so many connections at once.
+pub(crate) async fn floor(fleet: &Fleet, connections: u32) -> Result<Floor, CliError> {
+    let database = &fleet.settings.database;
+    let (owner, app) = (database.owner()?, database.app_url()?);
+    let (owner, app) = (Secret::new(owner.expose()), Secret::new(app.expose()));
+    let prepared = Floor::prepare(&owner, &app, connections).await;
+    prepared.map_err(|e| CliError::service("the database", &e))
 }
 
 /// A command of always the same length.

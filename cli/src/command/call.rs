@@ -8,9 +8,13 @@ use fleet_protocol::{Command, Query, Reply};
 use crate::error::CliError;
 use crate::system;
 
-/// Asks; whoever's token it is.
-pub(crate) async fn ask(gateway: &Gateway, request: Query) -> Result<Reply, CliError> {
-    Ok(gateway.query(&call(request, None)).await?)
+/// Asks, as an agent where one is given.
+pub(crate) async fn ask(
+    gateway: &Gateway,
+    agent: Option<&AgentIdentity>,
+    request: Query,
+) -> Result<Reply, CliError> {
+    Ok(gateway.query(&call(request, agent)).await?)
 }
 
 /// Does it, under a key of its own, as an agent where one is given.

@@ -202,6 +202,17 @@ pub struct Operator {
     pub token_file: Option<PathBuf>,
 }
 
+impl Operator {
+    /// The password, given inline or by file; none where neither is.
+    ///
+    /// # Errors
+    /// As of [`SecretText::of`].
+    pub fn password(&self) -> Result<Option<SecretText>, SettingsError> {
+        let file = self.password_file.as_deref();
+        SecretText::of("operator.password", self.password.as_ref(), file)
+    }
+}
+
 /// Log output, on standard error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

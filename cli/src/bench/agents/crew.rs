@@ -251,7 +251,7 @@ impl<'a> Crew<'a> {
             mine: false,
             limit: Some(Count::from(200)),
         };
-        match call::ask(self.operator, Query::from(list)).await? {
+        match call::ask(self.operator, None, Query::from(list)).await? {
             Reply::Tasks(list) => Ok(list
                 .tasks
                 .into_iter()
@@ -268,7 +268,7 @@ impl<'a> Crew<'a> {
         let show = Show {
             task: fixed(&task.id)?,
         };
-        let Reply::Task(shown) = call::ask(self.operator, Query::from(show)).await? else {
+        let Reply::Task(shown) = call::ask(self.operator, None, Query::from(show)).await? else {
             return Err(CliError::Internal("a task is answered otherwise".into()));
         };
         if shown.now.status != TaskStatus::Running || shown.now.epoch != task.epoch {
@@ -359,7 +359,7 @@ fn small(n: u32) -> Result<Add, CliError> {
 
 /// Tasks that the register holds as completed.
 async fn completed(operator: &Gateway) -> Result<u64, CliError> {
-    match call::ask(operator, fleet::Status {}.into()).await? {
+    match call::ask(operator, None, fleet::Status {}.into()).await? {
         Reply::Status(status) => Ok(status
             .tasks
             .iter()

@@ -52,14 +52,7 @@ impl Member {
     }
 
     pub(super) async fn ask(&self, request: Query) -> Result<Reply, CliError> {
-        let call = fleet_protocol::envelope::Call {
-            request,
-            agent: Some(self.agent.clone()),
-            lease: None,
-            chain: None,
-            room: None,
-        };
-        Ok(self.gateway.query(&call).await?)
+        call::ask(&self.gateway, Some(&self.agent), request).await
     }
 
     pub(super) async fn say(&self, request: impl Into<Command>) -> Result<Reply, CliError> {

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::Context;
+use crate::command::agent::listen::is_passing;
 use crate::command::{mcp, stop_signal};
 use crate::error::{CliError, fixed};
 use crate::exit::Exit;
@@ -56,13 +57,8 @@ fn say(out: Output, said: &Said) -> Result<(), CliError> {
 
 /// Rests when the fleet has nothing or no time; other refusals end the agent.
 async fn rest(problem: Problem) -> Result<(), CliError> {
-    let passes = [
-        Code::NothingReady,
-        Code::WorkerBound,
-        Code::Unavailable,
-        Code::Busy,
-    ];
-    if !passes.contains(&problem.code) {
+    let has_nothing = matches!(problem.code, Code::NothingReady | Code::WorkerBound);
+    if !has_nothing && !is_passing(problem.code) {
         return Err(CliError::Refused(Box::new(problem)));
     }
     tokio::time::sleep(REST).await;

@@ -14,6 +14,7 @@ use fleet_client::Gateway;
 use fleet_gateway::{Ids as _, UuidIds};
 use fleet_protocol::event::AgentIdentity;
 use fleet_protocol::problem::Code;
+use fleet_protocol::reply::AgentView;
 use fleet_protocol::scalar::{Name, Sha256, UserId};
 use fleet_protocol::verbs::member::GrantRole;
 use fleet_protocol::verbs::{agent, fleet, member};
@@ -271,7 +272,7 @@ pub(crate) async fn rotate(context: &Context, args: &AgentRotate) -> Result<Exit
 
 /// A name that nobody has.
 async fn free(operator: &Gateway, name: &Name) -> Result<Name, CliError> {
-    if agents(operator).await?.iter().all(|taken| taken != name) {
+    if agents(operator).await?.iter().all(|a| a.name != *name) {
         return Ok(name.clone());
     }
     Err(CliError::Refused(Box::new(
@@ -288,21 +289,22 @@ async fn next_of_role(operator: &Gateway, role: &Name) -> Result<Name, CliError>
     let taken = agents(operator).await?;
     let free = (1_u32..)
         .map(|n| format!("{role}-{n}"))
-        .find(|name| taken.iter().all(|t| t.as_str() != name))
+        .find(|name| taken.iter().all(|a| a.name.as_str() != name))
         .and_then(|name| name.parse().ok());
     free.ok_or_else(|| CliError::Usage(format!("the role {role} is too long for a name")))
 }
 
-async fn agents(operator: &Gateway) -> Result<Vec<Name>, CliError> {
-    match ask(operator, agent::List { all: true }.into()).await? {
-        Reply::Agents(all) => Ok(all.into_iter().map(|a| a.name).collect()),
+/// Every agent of the register, the retired ones too.
+pub(super) async fn agents(operator: &Gateway) -> Result<Vec<AgentView>, CliError> {
+    match ask(operator, None, agent::List { all: true }.into()).await? {
+        Reply::Agents(all) => Ok(all),
         _ => Err(CliError::Internal("a list of agents is no list".into())),
     }
 }
 
 /// What stands behind the colon of the fleet's users.
 pub(crate) async fn server(operator: &Gateway) -> Result<String, CliError> {
-    let server = match ask(operator, fleet::WhoAmI {}.into()).await? {
+    let server = match ask(operator, None, fleet::WhoAmI {}.into()).await? {
         Reply::WhoAmI(me) => me
             .principal
             .split_once(':')

@@ -51,7 +51,7 @@ pub(crate) async fn run(context: &Context) -> Result<Exit, CliError> {
 }
 
 /// Whether a refusal is over by itself.
-pub(super) fn is_passing(code: Code) -> bool {
+pub(crate) fn is_passing(code: Code) -> bool {
     matches!(code, Code::Unavailable | Code::Busy)
 }
 

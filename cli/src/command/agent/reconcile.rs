@@ -3,17 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fleet_agent::matrix::Matrix;
-use fleet_protocol::Reply;
 use fleet_protocol::event::{ROOM, RoomContent};
 use fleet_protocol::reply::AgentView;
-use fleet_protocol::verbs::agent;
 use serde::Serialize;
 
+use super::join;
 use crate::Context;
-use crate::command::{call, say};
+use crate::command::say;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::settings::{SecretText, Settings};
+use crate::settings::Settings;
 
 /// How the local part of an agent's user begins.
 const AGENT: &str = "@agent-";
@@ -46,10 +45,7 @@ struct Difference {
 pub(crate) async fn run(context: &Context) -> Result<Exit, CliError> {
     let settings = context.settings()?;
     let gateway = say::gateway(&settings)?;
-    let agents = match call::ask(&gateway, agent::List { all: true }.into()).await? {
-        Reply::Agents(agents) => agents,
-        _ => return Err(CliError::Internal("a list of agents is no list".into())),
-    };
+    let agents = join::agents(&gateway).await?;
     let matrix = operator(&settings).await?;
     let looked = look(&matrix, &settings, &agents).await;
     matrix.logout().await?;
@@ -66,14 +62,11 @@ pub(crate) async fn run(context: &Context) -> Result<Exit, CliError> {
 /// The operator's account: it is in every room of the fleet.
 async fn operator(settings: &Settings) -> Result<Matrix, CliError> {
     let operator = &settings.operator;
-    let password = SecretText::of(
-        "operator.password",
-        operator.password.as_ref(),
-        operator.password_file.as_deref(),
-    )?;
-    let (Some(url), Some(user), Some(password)) =
-        (&settings.homeserver.url, &operator.user_id, password)
-    else {
+    let (Some(url), Some(user), Some(password)) = (
+        &settings.homeserver.url,
+        &operator.user_id,
+        operator.password()?,
+    ) else {
         return Err(CliError::Usage(
             "name the homeserver and an account that is in the fleet's rooms: homeserver.url, operator.user_id and operator.password_file".into(),
         ));

@@ -80,12 +80,7 @@ impl Person {
             return Ok(Some(person));
         }
         let operator = &settings.operator;
-        let password = SecretText::of(
-            "operator.password",
-            operator.password.as_ref(),
-            operator.password_file.as_deref(),
-        )?;
-        let (Some(user), Some(password)) = (&operator.user_id, password) else {
+        let (Some(user), Some(password)) = (&operator.user_id, operator.password()?) else {
             return Ok(None);
         };
         let session = Accounts::new(homeserver.clone())?

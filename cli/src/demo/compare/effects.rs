@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use fleet_agent::matrix::RoomEvent;
 use fleet_client::Gateway;
-use fleet_protocol::envelope::{Call, Outcome};
+use fleet_protocol::envelope::Outcome;
 use fleet_protocol::event::{COMMAND, CommandContent, RECEIPT, ReceiptContent, read_json};
 use fleet_protocol::verbs::board::Verdict;
 use fleet_protocol::verbs::task::TaskStatus;
@@ -15,6 +15,7 @@ use fleet_protocol::{Command, Query, Reply, Request, chat};
 use serde_json::{Value, json};
 
 use super::super::chat::short_id;
+use crate::command::call;
 use crate::error::CliError;
 
 /// How often each effect was asked for, or is there.
@@ -146,14 +147,7 @@ pub(super) async fn found(gateway: &Gateway) -> Result<Effects, CliError> {
 async fn ask(gateway: &Gateway, query: Value) -> Result<Reply, CliError> {
     let request: Query = serde_json::from_value(query)
         .map_err(|e| CliError::Internal(format!("a query of the comparison: {e}")))?;
-    let call = Call {
-        request,
-        agent: None,
-        lease: None,
-        chain: None,
-        room: None,
-    };
-    Ok(gateway.query(&call).await?)
+    call::ask(gateway, None, request).await
 }
 
 fn task(title: &str) -> String {
