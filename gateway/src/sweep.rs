@@ -1,5 +1,5 @@
 //! Work that time causes: leases that run out, votes that end, queued work that fits now, items that nobody
-//! acknowledges, a budget's day, the cards of roles. Rows in the register, so that any
+//! acknowledges, tasks kept for who is gone, a budget's day, the cards of roles. Rows in the register, so that any
 //! gateway may do them, each once, in its own transaction.
 
 use std::sync::Arc;
@@ -31,6 +31,7 @@ enum Kind {
     Lease,
     Proposal,
     Item,
+    Reservation,
     Stale,
     Queue,
     BudgetDay,
@@ -43,6 +44,7 @@ impl Kind {
             "lease" => Self::Lease,
             "proposal" => Self::Proposal,
             "item" => Self::Item,
+            "reservation" => Self::Reservation,
             "stale" => Self::Stale,
             "queue" => Self::Queue,
             "day" => Self::BudgetDay,
@@ -136,6 +138,7 @@ async fn find(core: &Core, withheld: usize) -> Result<Vec<Due>, sqlx::Error> {
         r#"SELECT 'lease' AS "kind!", tenant AS "tenant!", id AS "id!" FROM fleet.expired_leases($1, $2) AS due (tenant, id)
            UNION ALL SELECT 'proposal', tenant, id FROM fleet.due_proposals($1, $2) AS due (tenant, id)
            UNION ALL SELECT 'item', tenant, id FROM fleet.due_items($1, $2) AS due (tenant, id)
+           UNION ALL SELECT 'reservation', tenant, id FROM fleet.lost_reservations($5, $2) AS due (tenant, id)
            UNION ALL SELECT 'stale', tenant, id FROM fleet.stale_series($1, $2) AS due (tenant, id)
            UNION ALL SELECT 'queue', tenant, $3::uuid FROM fleet.due_queues($1, $2) AS due (tenant)
            UNION ALL SELECT 'day', tenant, $3::uuid FROM fleet.due_budget_days($1, $2) AS due (tenant)
@@ -143,7 +146,8 @@ async fn find(core: &Core, withheld: usize) -> Result<Vec<Due>, sqlx::Error> {
         db::time(now) as _,
         MOST.saturating_add(i32::try_from(withheld).unwrap_or(i32::MAX)),
         Uuid::nil(),
-        db::time(card::due_before(now)) as _
+        db::time(card::due_before(now)) as _,
+        db::time(task::lost_before(now)) as _
     )
     .fetch_all(&core.pool)
     .await?;
@@ -242,6 +246,7 @@ async fn act(exec: &mut Exec<'_>, due: &Due) -> Result<Option<Reply>, Stop> {
         Kind::Proposal => board::due(exec, due.id).await?,
         Kind::Queue => task::look(exec).await?,
         Kind::Item => inbox::unanswered(exec, due.id).await?,
+        Kind::Reservation => task::lost(exec, due.id).await?,
         Kind::Stale => budget::day::stale(exec, due.id).await?,
         Kind::BudgetDay => budget::day::day(exec).await?,
         Kind::Cards => card::look(exec).await?,

@@ -235,9 +235,17 @@ async fn only_the_orchestrator_and_people_give_work_away() {
     );
     let given = item(desk.ok("a4", "agent.delegate", args.clone()).await);
     assert_eq!(given.task.as_deref(), Some(task.as_str()));
+    for part in [
+        "Take t1: Write it\n\nYou are the fleet's Code.\n\n",
+        "\n\nMission m1: Ship it\n\nBy May.\n\nWith care.\n\nToday.",
+    ] {
+        assert!(given.text.contains(part), "{}", given.text);
+    }
+    assert_eq!(desk.said("tasks", "Take t1: Write it").await, 1);
     assert_eq!(
-        given.text,
-        "Take t1: Write it\n\nMission m1: Ship it\n\nBy May.\n\nWith care.\n\nToday."
+        desk.said("tasks", "By May.").await,
+        0,
+        "people see it in short"
     );
     let wrong = json!({ "task": task, "to": "review-1" });
     assert_eq!(

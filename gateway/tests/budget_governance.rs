@@ -135,6 +135,15 @@ async fn a_paced_window_queues_and_what_waits_starts_by_itself_when_its_time_com
         desk.said("tasks", "starts by itself after waiting").await,
         1
     );
+    let told = desk
+        .ask_as("a2", "agent.next", json!({ "wait": 0 }))
+        .await
+        .expect("the inbox");
+    let Reply::Items(told) = told else {
+        panic!("{told:?}")
+    };
+    let (begins, role) = (format!("You hold {second}: "), "You are the fleet's Code.");
+    assert!(told[0].text.starts_with(&begins) && told[0].text.contains(role));
     let story: Vec<_> = explained(&desk, &second)
         .await
         .decisions

@@ -253,7 +253,7 @@ async fn a_lease_that_ended_is_taken_back_and_its_epoch_is_stale() {
     desk.clock.advance(901);
     let given_up = desk.until(&id, |t| t.status == TaskStatus::Escalated).await;
     assert_eq!(given_up.attempts, 2);
-    assert_eq!(desk.said("tasks", "needs a person").await, 1, "told once");
+    assert_eq!(desk.said("ops", "no attempt is left").await, 1, "told once");
     desk.ok("mia", "task.retry", json!({ "task": id })).await;
     assert_eq!(
         desk.claim("a1", None).await.epoch,
@@ -351,7 +351,7 @@ async fn failures_are_retried_until_the_attempts_are_used() {
             (status, Some("does not build"))
         );
     }
-    assert_eq!(desk.said("tasks", "all attempts are used").await, 1);
+    assert_eq!(desk.said("ops", "all attempts are used").await, 1);
     assert_eq!(
         desk.refused("a1", "task.claim", json!({ "task": id }))
             .await,

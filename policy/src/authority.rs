@@ -107,14 +107,16 @@ pub fn need(verb: &str, writes: bool) -> Option<Need> {
         | "workers.set" => Some(Need::Operator(MODERATOR)),
         "verbosity" => Some(Need::MemberWithPower(MODERATOR)),
         "mission.new" | "mission.close" | "task.add" | "task.unblock" | "task.cancel"
-        | "task.retry" | "task.depend" | "task.priority" | "spend.settle" | "alert.ack"
-        | "hush" => Some(Need::Member),
+        | "task.retry" | "task.answer" | "task.depend" | "task.priority" | "spend.settle"
+        | "alert.ack" | "hush" => Some(Need::Member),
         "task.claim" | "task.renew" | "task.progress" | "task.check" | "task.complete"
-        | "task.fail" | "task.block" | "task.release" | "agent.register" | "agent.heartbeat"
-        | "agent.send" | "agent.reply" | "agent.broadcast" | "agent.delegate" | "agent.ack"
-        | "agent.token" | "spend.report" | "spend.hold" | "spend.top-up" | "spend.commit"
-        | "spend.release" | "budget.close" | "budget.reading" | "budget.headers"
-        | "board.propose" | "board.amend" | "board.vote" | "board.withdraw" => Some(Need::Agent),
+        | "task.fail" | "task.block" | "task.release" | "task.escalate" | "agent.register"
+        | "agent.heartbeat" | "agent.send" | "agent.reply" | "agent.broadcast"
+        | "agent.delegate" | "agent.ack" | "agent.token" | "spend.report" | "spend.hold"
+        | "spend.top-up" | "spend.commit" | "spend.release" | "budget.close" | "budget.reading"
+        | "budget.headers" | "board.propose" | "board.amend" | "board.vote" | "board.withdraw" => {
+            Some(Need::Agent)
+        }
         _ => None,
     }
 }

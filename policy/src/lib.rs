@@ -12,5 +12,6 @@ pub mod budget;
 pub mod chain;
 pub mod drift;
 pub mod gate;
+pub mod hand_back;
 pub mod lease;
 pub mod task;

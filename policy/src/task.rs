@@ -26,6 +26,10 @@ pub enum Step {
     Unblock,
     /// The holder hands it back.
     Release,
+    /// Somebody puts it before the operators.
+    Escalate,
+    /// A person decides what was asked.
+    Answer,
     /// Somebody gives it up for good.
     Cancel,
     /// Somebody makes it ready again.
@@ -48,6 +52,8 @@ impl Step {
             Self::Block => "block",
             Self::Unblock => "unblock",
             Self::Release => "release",
+            Self::Escalate => "escalate",
+            Self::Answer => "answer",
             Self::Cancel => "cancel",
             Self::Retry => "retry",
             Self::Depend => "change what is waited for by",
@@ -65,6 +71,8 @@ impl Step {
             Self::Renew | Self::Progress | Self::Fail | Self::Release | Self::Expire => &[Running],
             Self::Complete => &[Running, Gated],
             Self::Block => &[Pending, Running, Queued, BudgetPaused],
+            Self::Escalate => &[Pending, Running, Queued, BudgetPaused, Blocked],
+            Self::Answer => &[Failed, Escalated],
             Self::Unblock => &[Blocked],
             Self::Cancel => &[
                 Pending,
@@ -86,8 +94,9 @@ impl Step {
         match self {
             Self::Renew | Self::Progress | Self::Complete | Self::Fail => party == Party::Holder,
             Self::Release => matches!(party, Party::Holder | Party::Operator),
-            Self::Block => party != Party::OtherAgent,
-            Self::Cancel
+            Self::Block | Self::Escalate => party != Party::OtherAgent,
+            Self::Answer
+            | Self::Cancel
             | Self::Claim
             | Self::Unblock
             | Self::Retry
@@ -161,9 +170,10 @@ pub fn step(
         Step::Complete => TaskStatus::Completed,
         Step::Fail if !tries.and_one_failed().left() => TaskStatus::Failed,
         Step::Expire if !tries.and_one_failed().left() => TaskStatus::Escalated,
-        Step::Fail | Step::Expire | Step::Release | Step::Unblock | Step::Retry => {
+        Step::Fail | Step::Expire | Step::Release | Step::Unblock | Step::Retry | Step::Answer => {
             TaskStatus::Pending
         }
+        Step::Escalate => TaskStatus::Escalated,
         Step::Block => TaskStatus::Blocked,
         Step::Cancel => TaskStatus::Cancelled,
     })

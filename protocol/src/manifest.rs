@@ -52,6 +52,16 @@ fn table(page: &mut String, all: &[TaskView]) {
         "| | task | title | status | role | priority | waits for | held by | projected | spent |\n",
     );
     page.push_str("|---|---|---|---|---|---|---|---|---|---|\n");
+    rows(page, all);
+    for (task, left) in all
+        .iter()
+        .filter_map(|t| Some((t, t.handed_back.as_ref()?)))
+    {
+        let _ = writeln!(page, "\n{}: {}", task.id, one_line(&left.told()));
+    }
+}
+
+fn rows(page: &mut String, all: &[TaskView]) {
     for task in all {
         let done = if task.status == TaskStatus::Completed {
             "☑"
@@ -109,7 +119,9 @@ mod tests {
                 {"id": "t2", "title": "Read it", "status": "pending", "type": "review", "role": "review", "priority": 40,
                     "quality_gates": [{"name": "tests", "command": "cargo test"}, {"name": "lint", "command": "make lint"}],
                     "gate_results": [{"name": "tests", "command": "cargo test", "type": "mechanical", "exit_code": 0, "epoch": 1}],
-                    "waits_for": ["t1"], "attempts": 0, "max_attempts": 3, "actual_tokens": 0}
+                    "waits_for": ["t1"], "attempts": 1, "max_attempts": 3, "actual_tokens": 0,
+                    "handed_back": {"by": "review-1", "at": "2026-11-27T07:20:00Z", "attempt": 1,
+                        "result": {"summary": "Half | read", "remains": ["the tests"]}}}
             ]
         }))
         .unwrap()

@@ -171,6 +171,8 @@ codes! {
     Dependency = "task.dependency", 409;
     /// Somebody else holds the task.
     Held = "task.held", 409;
+    /// The task was given to another agent and is kept for it.
+    Reserved = "task.reserved", 409;
     /// A quality gate of the task has not passed under the lease in force.
     GateOpen = "task.gate_open", 409;
     /// Nothing is ready to be claimed.

@@ -15,6 +15,7 @@ mod agent;
 mod alert;
 mod board;
 mod budget;
+mod dispatch;
 mod fleet;
 mod inbox;
 mod render;
@@ -31,6 +32,7 @@ pub use budget::{
     ImportView, Knowledge, LimitView, MeterView, PastWindowView, SpendView, WaitingView,
     WindowView,
 };
+pub use dispatch::{Dispatch, Escalation, HandedBack, MissionBrief};
 pub use fleet::{
     Check, CheckState, DoctorView, GrantView, HelpGroup, HelpLine, HelpView, HushView,
     IncidentView, MemberView, PauseView, ProvisionView, StatusView, WhoAmIView, WorkersView,

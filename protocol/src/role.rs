@@ -78,6 +78,23 @@ impl Role {
     pub fn read(yaml: &str) -> Result<Self, FileError> {
         roster::read(yaml)
     }
+
+    /// What an agent of this role is told about itself: mandate, persona, boundaries.
+    pub fn told(&self) -> String {
+        let mut text = format!("You are the fleet's {}.\n\n{}", self.title, self.mandate);
+        if let Some(persona) = &self.persona {
+            text.push_str("\n\n");
+            text.push_str(persona.as_str());
+        }
+        if !self.boundaries.is_empty() {
+            text.push_str("\n\nWhat you must not do:");
+        }
+        for boundary in &self.boundaries {
+            text.push_str("\n- ");
+            text.push_str(boundary.as_str());
+        }
+        text
+    }
 }
 
 impl Profile {
@@ -122,6 +139,15 @@ const PROFILES: &[(&str, &str)] = files!("profiles": "software-delivery", "perso
 /// None, as a test reads every built-in file.
 pub fn roles() -> Result<BTreeMap<Name, Role>, FileError> {
     built_in(ROLES, Role::read)
+}
+
+/// The built-in role of a name, if there is one.
+///
+/// # Errors
+/// None, as a test reads every built-in file.
+pub fn built_in_role(name: &Name) -> Result<Option<Role>, FileError> {
+    let file = ROLES.iter().find(|(role, _)| *role == name.as_str());
+    file.map(|(_, yaml)| Role::read(yaml)).transpose()
 }
 
 /// The built-in profiles, by name.

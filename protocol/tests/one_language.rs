@@ -425,6 +425,40 @@ fn task_commands() -> Vec<Case> {
             json!({"task.release": {"task": "t3"}}),
         ),
         case(
+            r#"task release t3 --result '{"summary": "Half", "remains": ["the tests"]}'"#,
+            &[
+                "task",
+                "release",
+                "t3",
+                "--result",
+                r#"{"summary": "Half", "remains": ["the tests"]}"#,
+            ],
+            json!({"task.release": {"task": "t3", "result": {"summary": "Half", "remains": ["the tests"]}}}),
+        ),
+        case(
+            "task escalate t3 --reason \"which key?\" --result Half",
+            &[
+                "task",
+                "escalate",
+                "t3",
+                "--reason",
+                "which key?",
+                "--result",
+                "Half",
+            ],
+            json!({"task.escalate": {"task": "t3", "reason": "which key?", "result": {"summary": "Half"}}}),
+        ),
+        case(
+            "task answer t3 use the key of staging",
+            &["task", "answer", "t3", "use the key of staging"],
+            json!({"task.answer": {"task": "t3", "text": "use the key of staging"}}),
+        ),
+        case(
+            "task answer wait until Friday",
+            &["task", "answer", "this", "wait until Friday"],
+            json!({"task.answer": {"task": "this", "text": "wait until Friday"}}),
+        ),
+        case(
             "task cancel t3 --reason -",
             &["task", "cancel", "t3", "--reason", "-"],
             json!({"task.cancel": {"task": "t3", "reason": "-"}}),

@@ -116,12 +116,47 @@ fn replies() -> Value {
     if let (Some(all), Some(more)) = (answers.as_array_mut(), said.as_array()) {
         all.extend(more.iter().cloned());
     }
+    let governed = answers.as_array_mut().unwrap();
+    governed.extend(
+        dispatched(&task, before)
+            .as_array()
+            .unwrap()
+            .iter()
+            .cloned(),
+    );
     let report = json!({"mission_report": {"mission": mission, "tasks": [running, task]}});
     answers.as_array_mut().unwrap().push(report);
     if let (Some(all), Some(more)) = (answers.as_array_mut(), governance.as_array()) {
         all.extend(more.iter().cloned());
     }
     answers
+}
+
+/// A task as an agent gets it, one that is kept for an agent, and one that waits for the operators.
+fn dispatched(task: &Value, before: &str) -> Value {
+    let with = |more: Value| {
+        let mut task = task.clone();
+        for (key, value) in more.as_object().unwrap() {
+            task[key] = value.clone();
+        }
+        task
+    };
+    let role = json!({"title": "Code", "mandate": "Writes code.", "boundaries": ["Never merges."], "persona": "You write code."});
+    let result = json!({"summary": "The parser stands", "done": ["parser"], "remains": ["tests"], "artefacts": ["branch t142"]});
+    let claimed = with(json!({
+        "status": "running", "holder": "code-2", "epoch": 3, "brief": "All of them.", "attempts": 2,
+        "dispatch": {"role": role, "mission": {"id": "m7", "title": "Ship 1.0", "goal": "By May."}},
+        "handed_back": {"by": "code-1", "at": before, "attempt": 1, "result": result},
+        "escalation": {"reason": "Which key?", "answer": "That of staging.", "answered_by": "@dana:example.org"},
+    }));
+    let kept = with(json!({"reserved_for": "code-2"}));
+    let asks = with(
+        json!({"status": "escalated", "note": "Which key?", "escalation": {"reason": "Which key?"}}),
+    );
+    json!([
+        {"task": {"change": "claimed", "now": claimed}}, {"task": {"now": kept}}, {"tasks": {"tasks": [kept], "total": 1}},
+        {"task": {"change": "escalated", "now": asks}},
+    ])
 }
 
 /// What agents say to each other, and rooms in which they do not.

@@ -153,6 +153,14 @@ async fn a_model_works_a_task_votes_and_reads_with_nothing_but_the_tools() {
         &s[i]["structuredContent"]
     };
     assert_eq!(done(0)["task"]["now"]["id"], "t1");
+    assert_eq!(
+        done(0)["task"]["now"]["dispatch"]["role"]["title"],
+        "Code",
+        "a model without memory is told who it is"
+    );
+    let begin = s[0]["content"][0]["text"].as_str().unwrap();
+    assert!(begin.contains("You are the fleet's Code."), "{begin}");
+    assert!(begin.contains("In three lines."), "{begin}");
     assert_eq!(done(1)["task"]["now"]["percent"], 40);
     let (text, value) = (&s[2]["contents"][0]["text"], &s[2]["contents"][1]["text"]);
     assert!(text.as_str().unwrap().contains("In three lines."), "{text}");
@@ -213,11 +221,16 @@ async fn a_model_works_a_task_votes_and_reads_with_nothing_but_the_tools() {
     // The newest protocol, a process that was started since, and a lease that only the register knows.
     let claimed = client(&credentials, "auto", json!([{ "tool": "task_claim" }])).await;
     assert_eq!(claimed["protocol"], "2026-07-28");
-    let steps =
-        json!([{ "tool": "task_release", "arguments": { "task": "t2", "reason": "half done" } }]);
+    let steps = json!([{ "tool": "task_release", "arguments": { "task": "t2", "result": { "summary": "half done" } } }]);
     let released = client(&credentials, "auto", steps).await;
     let released = &released["steps"][0]["structuredContent"]["task"]["now"];
     assert_eq!(released["status"], "pending");
+    let steps = json!([{ "tool": "task_claim" },
+        { "tool": "task_escalate", "arguments": { "task": "t2", "reason": "Which one?" } }]);
+    let asked = client(&credentials, "auto", steps).await;
+    let now = |i: usize| &asked["steps"][i]["structuredContent"]["task"]["now"];
+    assert_eq!(now(0)["handed_back"]["result"]["summary"], "half done");
+    assert_eq!(now(1)["status"], "escalated");
     world.end().await;
 }
 

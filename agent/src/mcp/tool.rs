@@ -38,6 +38,7 @@ const TOOLS: &[(&str, Effect, &str)] = &[
     ("task.check", Settles, "task"),
     ("task.complete", Settles, "task"),
     ("task.release", Ends, "task"),
+    ("task.escalate", Settles, "task"),
     ("task.fail", Ends, "task"),
     ("task.block", Settles, "task"),
     ("task.unblock", Settles, "task"),

@@ -10,7 +10,7 @@ use fleet_protocol::verbs::agent as verbs;
 use fleet_protocol::{Document, Problem, Reply, Timestamp};
 use uuid::Uuid;
 
-use super::task::{known, lose_leases};
+use super::task::{free_all, known, lose_leases};
 use super::{Exec, Room, Stop, Subject, notice};
 use crate::db;
 
@@ -129,8 +129,12 @@ async fn end(
     .await?;
     let detail = serde_json::json!({ "lost": lost });
     super::member::audit(exec, action, name.as_str(), detail).await?;
-    let no_longer = |task| format!("{task} is no longer held");
-    Ok(lost.into_iter().map(no_longer).collect())
+    let freed = free_all(exec, id, &format!("{name}: {why}")).await?;
+    let no_longer = lost.into_iter().map(|t| format!("{t} is no longer held"));
+    let open = freed
+        .into_iter()
+        .map(|t| format!("{t} is no longer kept for it"));
+    Ok(no_longer.chain(open).collect())
 }
 
 pub(crate) async fn list(exec: &mut Exec<'_>, args: &verbs::List) -> Result<Reply, Stop> {

@@ -71,5 +71,5 @@ async fn tasks_of(exec: &mut Exec<'_>, mission: Option<Uuid>) -> Result<Vec<Task
     )
     .fetch_all(&mut *exec.tx)
     .await?;
-    task::views(exec, &ids).await
+    task::views_with_results(exec, &ids).await
 }

@@ -11,6 +11,7 @@ mod unanswered;
 mod view;
 
 pub(crate) use chain::{begin_anew, spent};
+pub(crate) use delegation::{begun, give, reach};
 pub(crate) use notify::notify;
 pub(crate) use send::{broadcast, delegate, reply, send};
 pub(crate) use take::{ack, list, next};

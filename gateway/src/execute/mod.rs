@@ -1,11 +1,10 @@
 //! Execution of one command or query inside the transaction of its admission.
 
 use fleet_protocol::event::LeaseClaim;
-use fleet_protocol::language::{Command, Query};
 use fleet_protocol::outbox::{Attention, Message, Post, Relation, Target};
 use fleet_protocol::scalar::{Name, UserId};
 use fleet_protocol::verbs::member::GrantRole;
-use fleet_protocol::{Document, Problem, Reader, Reply, Timestamp};
+use fleet_protocol::{Document, Problem, Reader, Timestamp};
 use jiff::tz::TimeZone;
 use uuid::Uuid;
 
@@ -28,6 +27,9 @@ mod report;
 mod role;
 mod spend;
 pub(crate) mod task;
+mod verbs;
+
+pub(crate) use verbs::{command, query};
 
 /// What a verb works with: the transaction, who asks, where, and what is to be said about it.
 pub(crate) struct Exec<'t> {
@@ -276,124 +278,5 @@ pub(crate) fn notice(attention: Attention, document: Document) -> Message {
         document,
         mentions: Vec::new(),
         twin: serde_json::Value::Null,
-    }
-}
-
-/// Executes a command.
-pub(crate) async fn command(exec: &mut Exec<'_>, command: &Command) -> Result<Reply, Stop> {
-    match command {
-        Command::Pause(a) => fleet::pause(exec, a).await,
-        Command::Resume(a) => fleet::resume(exec, a).await,
-        Command::Verbosity(a) => fleet::verbosity(exec, a).await,
-        Command::Provision(a) => provision::provision(exec, a).await,
-        Command::Hush(a) => fleet::hush(exec, a).await,
-        Command::MemberAdd(a) => member::add(exec, a).await,
-        Command::MemberGrant(a) => member::grant(exec, a).await,
-        Command::MemberRevoke(a) => member::revoke(exec, a).await,
-        Command::MissionNew(a) => mission::new(exec, a).await,
-        Command::MissionClose(a) => mission::close(exec, a).await,
-        Command::TaskAdd(a) => task::add(exec, a).await,
-        Command::TaskClaim(a) => task::claim(exec, a).await,
-        Command::TaskStart(a) => task::start(exec, a).await,
-        Command::TaskRenew(a) => task::renew(exec, a).await,
-        Command::TaskProgress(a) => task::progress(exec, a).await,
-        Command::TaskCheck(a) => task::check(exec, a).await,
-        Command::TaskComplete(a) => task::complete(exec, a).await,
-        Command::TaskFail(a) => task::fail(exec, a).await,
-        Command::TaskBlock(a) => task::block(exec, a).await,
-        Command::TaskUnblock(a) => task::unblock(exec, a).await,
-        Command::TaskRelease(a) => task::release(exec, a).await,
-        Command::TaskCancel(a) => task::cancel(exec, a).await,
-        Command::TaskRetry(a) => task::retry(exec, a).await,
-        Command::TaskDepend(a) => task::depend(exec, a).await,
-        Command::TaskPriority(a) => task::set_priority(exec, a).await,
-        Command::AgentRegister(a) => agent::register(exec, a).await,
-        Command::AgentHeartbeat(a) => agent::heartbeat(exec, a).await,
-        Command::AgentRetire(a) => agent::retire(exec, a).await,
-        Command::WorkersSet(a) => fleet::workers::set(exec, a).await,
-        Command::AgentToken(a) => agent::token(exec, a).await,
-        Command::AgentRevoke(a) => agent::revoke(exec, a).await,
-        Command::AgentSend(a) => inbox::send(exec, a).await,
-        Command::AgentReply(a) => inbox::reply(exec, a).await,
-        Command::AgentBroadcast(a) => inbox::broadcast(exec, a).await,
-        Command::AgentDelegate(a) => inbox::delegate(exec, a).await,
-        Command::AgentAck(a) => inbox::ack(exec, a).await,
-        Command::SpendReport(a) => spend::report(exec, a).await,
-        Command::SpendHold(a) => budget::grant::hold(exec, a).await,
-        Command::SpendTopUp(a) => budget::grant::top_up(exec, a).await,
-        Command::SpendCommit(a) => budget::grant::commit(exec, a).await,
-        Command::SpendRelease(a) => budget::grant::release(exec, a).await,
-        Command::SpendSettle(a) => budget::grant::settle(exec, a).await,
-        Command::BudgetSet(a) => budget::set(exec, a).await,
-        Command::BudgetReset(a) => budget::reset(exec, a).await,
-        Command::BudgetLift(a) => budget::lift(exec, a).await,
-        Command::BudgetClose(a) => budget::close(exec, a).await,
-        Command::BudgetReopen(a) => budget::reopen(exec, a).await,
-        Command::BudgetReading(a) => budget::reading(exec, a).await,
-        Command::BudgetHeaders(a) => budget::headers(exec, a).await,
-        Command::BudgetLadderSet(a) => budget::ladder_set(exec, a).await,
-        Command::BudgetImport(a) => budget::import(exec, a).await,
-        Command::SubscriptionAdd(a) => budget::subscription::add(exec, a).await,
-        Command::SubscriptionPool(a) => budget::subscription::pool(exec, a).await,
-        Command::SubscriptionRetire(a) => budget::subscription::retire(exec, a).await,
-        Command::PriceSet(a) => budget::price::set(exec, a).await,
-        Command::AlertAck(a) => alert::ack(exec, a).await,
-        Command::BoardPropose(a) => board::propose(exec, a).await,
-        Command::BoardVote(a) => board::vote(exec, a).await,
-        Command::BoardWithdraw(a) => board::withdraw(exec, a).await,
-        Command::BoardAmend(a) => board::amend(exec, a).await,
-        Command::BoardClose(a) => board::close(exec, a).await,
-        Command::BoardSeat(a) => board::change_seat(exec, a).await,
-    }
-}
-
-/// Answers a query.
-pub(crate) async fn query(exec: &mut Exec<'_>, query: &Query) -> Result<Reply, Stop> {
-    match query {
-        Query::Help(a) => fleet::help(exec, a).await,
-        Query::WhoAmI(a) => fleet::whoami(exec, a).await,
-        Query::Status(a) => fleet::status(exec, a).await,
-        Query::Ps(a) => fleet::ps(exec, a).await,
-        Query::Doctor(a) => fleet::doctor(exec, a).await,
-        Query::RoleList(a) => role::list(exec, a).await,
-        Query::RoleShow(a) => role::show(exec, a).await,
-        Query::ProfileList(a) => role::profiles(exec, a).await,
-        Query::ProfileShow(a) => role::profile(exec, a).await,
-        Query::MemberList(a) => member::list(exec, a).await,
-        Query::MissionList(a) => mission::list(exec, a).await,
-        Query::MissionShow(a) => mission::show(exec, a).await,
-        Query::TaskList(a) => task::list(exec, a).await,
-        Query::TaskShow(a) => task::show(exec, a).await,
-        Query::AgentList(a) => agent::list(exec, a).await,
-        Query::AgentShow(a) => agent::show(exec, a).await,
-        Query::WorkersShow(a) => fleet::workers::show(exec, a).await,
-        Query::AgentNext(a) => inbox::next(exec, a).await,
-        Query::AgentInbox(a) => inbox::list(exec, a).await,
-        Query::BudgetStatus(a) => budget::status(exec, a).await,
-        Query::BudgetExplain(a) => budget::explain(exec, a).await,
-        Query::BudgetHistory(a) => budget::history(exec, a).await,
-        Query::BudgetWindows(a) => budget::windows(exec, a).await,
-        Query::BudgetChart(a) => budget::chart(exec, a).await,
-        Query::BudgetAudit(a) => budget::audit(exec, a).await,
-        Query::BudgetLadderShow(a) => budget::ladder_show(exec, a).await,
-        Query::BudgetExport(a) => budget::export(exec, a).await,
-        Query::Queue(a) => budget::queue(exec, a).await,
-        Query::SubscriptionList(a) => budget::subscription::list(exec, a).await,
-        Query::SubscriptionShow(a) => budget::subscription::show(exec, a).await,
-        Query::PriceList(a) => budget::price::list(exec, a).await,
-        Query::AlertList(a) => alert::list(exec, a).await,
-        Query::AlertShow(a) => alert::show(exec, a).await,
-        Query::ReportSpend(a) => report::spend(exec, a).await,
-        Query::ReportMission(a) => export::mission(exec, a).await,
-        Query::ExportTasks(a) => export::tasks(exec, a).await,
-        Query::ExportManifest(a) => export::manifest(exec, a).await,
-        Query::BoardShow(a) => board::show(exec, a).await,
-        Query::BoardList(a) => board::list(exec, a).await,
-        Query::BoardMine(a) => board::mine(exec, a).await,
-        Query::BoardSeats(a) => board::seats(exec, a).await,
-        Query::BoardTemplates(a) => board::templates(exec, a).await,
-        Query::BoardPersonas(a) => board::personas(exec, a).await,
-        Query::BoardExport(a) => board::export(exec, a).await,
-        Query::BoardMinutes(a) => board::minutes(exec, a).await,
     }
 }

@@ -78,12 +78,28 @@ impl Exec<'_> {
         if reply_to.is_none() && root.is_none() {
             return Ok(None);
         }
-        sqlx::query_scalar!(
+        let found = sqlx::query_scalar!(
             r#"SELECT subject_id AS "id!" FROM fleet.outbox
                WHERE tenant_id = $1 AND subject_kind = $2 AND event_id IN ($3, $4)
                ORDER BY (event_id = $3) DESC LIMIT 1"#,
             self.tenant.as_str(),
             noun,
+            reply_to,
+            root
+        )
+        .fetch_optional(&mut *self.tx)
+        .await?;
+        if found.is_some() || noun != "task" {
+            return Ok(found);
+        }
+        // An incident that a task needs a person speaks of the task.
+        sqlx::query_scalar!(
+            r#"SELECT t.id FROM fleet.outbox o
+               JOIN fleet.incidents i ON i.tenant_id = o.tenant_id AND i.id = o.subject_id AND i.rule LIKE 'task.%'
+               JOIN fleet.tasks t ON t.tenant_id = i.tenant_id AND i.subject = 't' || t.number
+               WHERE o.tenant_id = $1 AND o.subject_kind = 'incident' AND o.event_id IN ($2, $3)
+               ORDER BY (o.event_id = $2) DESC LIMIT 1"#,
+            self.tenant.as_str(),
             reply_to,
             root
         )

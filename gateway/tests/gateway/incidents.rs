@@ -134,3 +134,34 @@ async fn a_room_that_takes_messages_again_is_no_incident_any_more_and_its_next_f
         ]
     );
 }
+
+#[tokio::test]
+async fn a_reply_to_the_operators_message_about_a_task_answers_the_task() {
+    let stage = Stage::new().await;
+    let lease = stage.bot().await;
+    stage.bind(&lease, Some("ops"), OPS, None).await;
+    let asked = vec![
+        line("$add", json!({ "task.add": { "title": "Sign it" } })),
+        line(
+            "$ask",
+            json!({ "task.escalate": { "task": "t1", "reason": "Which key?" } }),
+        ),
+    ];
+    stage.submitted(&lease, "$join", asked).await;
+    let Outbox { rows } = stage.outbox().await;
+    let told = rows.iter().find(|r| r.room_id == OPS).unwrap();
+    let event_id = "$told".to_owned();
+    settle(&stage, &lease, told, Settlement::Sent { event_id }).await;
+    let mut answer = line(
+        "$answer",
+        json!({ "task.answer": { "task": "this", "text": "Mine." } }),
+    );
+    answer.context.reply_to = Some("$told".to_owned());
+    let done = stage.submitted(&lease, "$ask", vec![answer]).await;
+    let reply = done.receipts[0].reply.as_ref().unwrap();
+    let task = &json!(reply)["task"]["now"];
+    assert_eq!(
+        (&task["id"], &task["status"]),
+        (&json!("t1"), &json!("pending"))
+    );
+}

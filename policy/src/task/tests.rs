@@ -15,6 +15,8 @@ const STEPS: &[Step] = &[
     Step::Block,
     Step::Unblock,
     Step::Release,
+    Step::Escalate,
+    Step::Answer,
     Step::Cancel,
     Step::Retry,
     Step::Depend,
@@ -51,6 +53,7 @@ fn the_table_of_steps_by_the_holder() {
     let x = refused;
     let run = Ok(Running);
     let pend = Ok(Pending);
+    let asks = Ok(Escalated);
     let table: &[(Step, [Result<TaskStatus, Code>; 10])] = &[
         (
             Step::Claim,
@@ -80,6 +83,11 @@ fn the_table_of_steps_by_the_holder() {
         ),
         (Step::Unblock, [x, x, x, x, x, x, pend, x, x, x]),
         (Step::Release, [x, pend, x, x, x, x, x, x, x, x]),
+        (
+            Step::Escalate,
+            [asks, asks, x, x, x, x, asks, asks, asks, x],
+        ),
+        (Step::Answer, [x, x, x, x, pend, pend, x, x, x, x]),
         (
             Step::Cancel,
             [
@@ -139,6 +147,10 @@ fn others_may_not_write_to_held_work() {
     );
     assert_eq!(after(Step::Block, Running, Party::OtherAgent, FRESH), held);
     assert_eq!(
+        after(Step::Escalate, Running, Party::OtherAgent, FRESH),
+        held
+    );
+    assert_eq!(
         after(Step::Block, Running, Party::Member, FRESH),
         Ok(Blocked)
     );
@@ -192,7 +204,7 @@ fn a_circle_is_named_by_its_path() {
 
 proptest! {
     #[test]
-    fn only_retrying_or_cancelling_leaves_an_end(
+    fn only_retrying_answering_or_cancelling_leaves_an_end(
         s in prop::sample::select(STEPS),
         party in prop::sample::select(PARTIES),
         status in prop::sample::select(TaskStatus::ALL),
@@ -201,7 +213,7 @@ proptest! {
     ) {
         let decided = after(s, status, party, Tries { failed, max });
         if is_end(status) && let Ok(next) = decided {
-            prop_assert!(matches!(s, Step::Retry | Step::Cancel), "{s:?} left {status} for {next}");
+            prop_assert!(matches!(s, Step::Retry | Step::Answer | Step::Cancel), "{s:?} left {status} for {next}");
         }
         if let Ok(Running) = decided {
             prop_assert!(status == Running || s == Step::Claim, "only a claim starts work");

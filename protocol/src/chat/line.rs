@@ -8,6 +8,7 @@ use super::{PREFIX, read};
 use crate::language::{self, Request};
 use crate::verbs::board::{Holder, Seat};
 use crate::verbs::gate::{Gate, GateOutcome};
+use crate::verbs::hand_back::HandBack;
 
 /// The line, with its prefix.
 pub(super) fn of(request: &Request) -> String {
@@ -81,16 +82,18 @@ fn texts(value: &Value) -> Vec<String> {
     }
 }
 
-/// A seat, its holder, a gate and its outcome, or a command within a command.
+/// A seat, its holder, a gate and its outcome, a partial result, or a command within a command.
 fn object(value: &Value) -> String {
     let seat = serde_json::from_value::<Seat>(value.clone()).map(|s| s.to_string());
     let holder = || serde_json::from_value::<Holder>(value.clone()).map(|h| h.to_string());
     let gate = || serde_json::from_value::<Gate>(value.clone()).map(|g| g.to_string());
     let outcome = || serde_json::from_value::<GateOutcome>(value.clone()).map(|o| o.to_string());
+    let left = || serde_json::from_value::<HandBack>(value.clone()).map(|_| value.to_string());
     let inner = || serde_json::from_value::<Request>(value.clone()).map(|r| without_prefix(&r));
     seat.or_else(|_| holder())
         .or_else(|_| gate())
         .or_else(|_| outcome())
+        .or_else(|_| left())
         .or_else(|_| inner())
         .unwrap_or_default()
 }

@@ -130,10 +130,31 @@ fn arguments(verb: &'static Verb, words: &[Word], used: usize) -> Result<Request
     let given: Vec<&str> = words[used..].iter().map(|w| w.text.as_str()).collect();
     let left_out = leaves_out_reference(&leaf, &given);
     let argv = left_out.then_some("this").into_iter().chain(given);
+    let argv = with_text_as_one(&leaf, &argv.collect::<Vec<_>>());
     leaf.clone()
         .try_get_matches_from(argv)
         .and_then(|matches| (verb.from_matches)(&matches))
         .or_else(|error| fault::from_clap(&error, verb, &leaf, words, used))
+}
+
+/// The words, those of a free text at the end as one: who types `!tell code-1 how far is it?` quotes nothing.
+fn with_text_as_one(leaf: &clap::Command, given: &[&str]) -> Vec<String> {
+    let last = leaf.get_positionals().count().saturating_sub(1);
+    let begins = leaf
+        .get_positionals()
+        .nth(last)
+        .filter(|arg| is_free_text(arg))
+        .and_then(|_| positionals_of(leaf, given).nth(last));
+    let (before, text) = given.split_at(begins.map_or(given.len(), |(at, _)| at));
+    let text = (!text.is_empty()).then(|| text.join(" "));
+    before.iter().map(ToString::to_string).chain(text).collect()
+}
+
+/// Whether an argument is the free text with which a line ends.
+fn is_free_text(arg: &Arg) -> bool {
+    arg.get_value_names()
+        .and_then(|names| names.first())
+        .is_some_and(|name| name == "WORDS")
 }
 
 /// Whether the verb starts with a reference that the line leaves out, because it replies to the
@@ -142,7 +163,7 @@ fn leaves_out_reference(leaf: &clap::Command, given: &[&str]) -> bool {
     let Some(reads) = leaf.get_positionals().next().and_then(reference_reader) else {
         return false;
     };
-    let mut positionals = positionals_of(leaf, given);
+    let mut positionals = positionals_of(leaf, given).map(|(_, word)| word);
     let Some(first) = positionals.next() else {
         return true;
     };
@@ -150,7 +171,10 @@ fn leaves_out_reference(leaf: &clap::Command, given: &[&str]) -> bool {
         return false;
     }
     // A word that is no reference is either a mistyped one, or the next argument's. It is the
-    // latter only if that argument chooses among words, and the word behind is none of them.
+    // latter only if that argument is free text, or chooses among words and the word behind is none of them.
+    if leaf.get_positionals().nth(1).is_some_and(is_free_text) {
+        return true;
+    }
     let Some(choices) = leaf
         .get_positionals()
         .nth(1)
@@ -178,15 +202,18 @@ fn reference_reader(arg: &Arg) -> Option<fn(&str) -> bool> {
     }
 }
 
-/// The words that are neither options nor their values.
-fn positionals_of<'w>(leaf: &clap::Command, given: &'w [&str]) -> impl Iterator<Item = &'w str> {
+/// The words that are neither options nor their values, each with its place.
+fn positionals_of<'w>(
+    leaf: &clap::Command,
+    given: &'w [&str],
+) -> impl Iterator<Item = (usize, &'w str)> {
     let valued: Vec<String> = leaf
         .get_opts()
         .filter(|arg| arg.get_action().takes_values())
         .filter_map(|arg| arg.get_long().map(|long| format!("--{long}")))
         .collect();
     let mut is_value = false;
-    given.iter().copied().filter(move |word| {
+    given.iter().copied().enumerate().filter(move |(_, word)| {
         let was_value = std::mem::take(&mut is_value);
         if was_value {
             return false;

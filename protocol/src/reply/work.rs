@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::dispatch::{Dispatch, Escalation, HandedBack};
 use crate::scalar::Name;
 use crate::time::Timestamp;
 use crate::verbs::gate::{Gate, GateResult};
@@ -48,7 +49,7 @@ pub struct TaskView {
     pub id: String,
     /// Title.
     pub title: String,
-    /// The brief in full; only when one task is shown.
+    /// The brief in full; only when one task is shown or claimed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub brief: Option<String>,
     /// State.
@@ -63,6 +64,9 @@ pub struct TaskView {
     /// Short form of its mission.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mission: Option<String>,
+    /// The agent that alone may claim it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reserved_for: Option<Name>,
     /// What it waits for, short forms, only those not done.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waits_for: Vec<String>,
@@ -108,6 +112,15 @@ pub struct TaskView {
     /// What they came to under the newest lease.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gate_results: Vec<GateResult>,
+    /// What its last holder without an end left behind; not in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handed_back: Option<HandedBack>,
+    /// What the operators were asked, and answered; only when one task is shown or claimed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escalation: Option<Escalation>,
+    /// Who the agent is and what the whole is for; only when an agent claims or looks at it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dispatch: Option<Box<Dispatch>>,
     /// History, oldest first; only when one task is shown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<TaskEventView>,

@@ -11,6 +11,7 @@ pub mod budget;
 pub mod export;
 pub mod fleet;
 pub mod gate;
+pub mod hand_back;
 pub mod inbox;
 pub mod member;
 pub mod mission;

@@ -1,6 +1,7 @@
 //! Tasks: their life from `pending` to an end, under leases with an epoch (doctrine 11, 12).
 
 use super::gate::Gate;
+use super::hand_back::HandBack;
 use super::{args, words};
 use crate::ids::{MissionRef, TaskRef};
 use crate::scalar::{Brief, Count, Name, Note, Percent, Title};
@@ -241,7 +242,7 @@ args! {
     }
 }
 args! {
-    /// Hand a claimed task back
+    /// Hand a claimed task back, with what there is so far
     Release {
         /// The task
         #[arg(value_name = "TASK")]
@@ -250,6 +251,36 @@ args! {
         #[arg(long, allow_hyphen_values = true)]
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<Note>,
+        /// What there is so far: a sentence, or JSON with summary, done, remains and artefacts
+        #[arg(long, value_name = "RESULT", allow_hyphen_values = true)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        result: Option<HandBack>,
+    }
+}
+args! {
+    /// Ask the operators: this cannot go on without a person; the task waits for their answer
+    Escalate {
+        /// The task
+        #[arg(value_name = "TASK")]
+        task: TaskRef,
+        /// What is needed, so that somebody who knows nothing of it can decide
+        #[arg(long, allow_hyphen_values = true)]
+        reason: Note,
+        /// What there is so far: a sentence, or JSON with summary, done, remains and artefacts
+        #[arg(long, value_name = "RESULT", allow_hyphen_values = true)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        result: Option<HandBack>,
+    }
+}
+args! {
+    /// Answer an escalated task: it goes on, and the answer goes with it
+    Answer {
+        /// The task
+        #[arg(value_name = "TASK")]
+        task: TaskRef,
+        /// The answer
+        #[arg(value_name = "WORDS", allow_hyphen_values = true)]
+        text: Note,
     }
 }
 args! {

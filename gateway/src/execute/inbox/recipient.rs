@@ -17,11 +17,11 @@ const MOST: i64 = 100;
 
 /// An agent that hears something.
 #[derive(Debug, Clone)]
-pub(super) struct Recipient {
-    pub(super) id: Uuid,
-    pub(super) name: Name,
+pub(crate) struct Recipient {
+    pub(crate) id: Uuid,
+    pub(crate) name: Name,
     pub(super) host: Name,
-    pub(super) role: Name,
+    pub(crate) role: Name,
     pub(super) user: UserId,
 }
 

@@ -8,18 +8,19 @@ use fleet_protocol::{Problem, Reply};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::super::{Exec, Stop, Subject};
+use super::super::{Exec, Stop, Subject, task};
 use super::chain::{self, Link};
+use super::delegation::{self, Words};
 use super::put::{Said, Speaker, put, show, tell, to_person};
 use super::recipient::{self, Recipient};
+use super::take;
 use super::view::{self, item};
-use super::{delegation, take};
 
 /// Says something to an agent, or to one agent of a role.
 pub(crate) async fn send(exec: &mut Exec<'_>, args: &verbs::Send) -> Result<Reply, Stop> {
     let to = recipient::of(exec, &args.to).await?;
     let class = class(exec, args.class);
-    let id = say(exec, &to, args.text.as_str(), class, None).await?;
+    let id = say(exec, &to, args.text.as_str(), class).await?;
     sent(exec, id, "sent").await
 }
 
@@ -60,9 +61,18 @@ pub(crate) async fn broadcast(exec: &mut Exec<'_>, args: &verbs::Broadcast) -> R
 pub(crate) async fn delegate(exec: &mut Exec<'_>, args: &verbs::Delegate) -> Result<Reply, Stop> {
     delegation::check_giver(exec).await?;
     let to = recipient::of(exec, &args.to).await?;
-    let added = args.text.as_ref().map(|t| t.as_str());
-    let (task, text) = delegation::brief(exec, args.task, &to, added).await?;
-    let id = say(exec, &to, &text, Class::Actionable, Some(task)).await?;
+    refuse_self(exec, &to)?;
+    // Agents are locked before tasks, as by a claim.
+    let room = ready(exec, std::slice::from_ref(&to), to.role.as_str()).await?;
+    let task = exec.resolve(args.task).await?;
+    let is_named = args.to.name == to.name;
+    let view = task::offer(exec, task, (to.id, &to.name, &to.role), is_named).await?;
+    let words = Words {
+        added: args.text.as_ref().map(|t| t.as_str()),
+        ..Words::take(&view)
+    };
+    let (by, link) = (Speaker::of(exec)?, chain::enter(exec, None, 1).await?);
+    let id = delegation::hand(exec, &to, (task, &view), &words, (by, link, room)).await?;
     sent(exec, id, "delegated").await
 }
 
@@ -120,25 +130,23 @@ pub(crate) async fn reply(exec: &mut Exec<'_>, args: &verbs::Reply) -> Result<Re
     sent(exec, answer, "sent").await
 }
 
-/// Says one thing to one agent, and shows it.
-async fn say(
-    exec: &mut Exec<'_>,
-    to: &Recipient,
-    words: &str,
-    class: Class,
-    task: Option<Uuid>,
-) -> Result<Uuid, Stop> {
-    if exec.actor.agent.as_ref().is_some_and(|me| me.id == to.id) {
-        return Err(Problem::new(Code::Invalid, format!("{} is you", to.name))
-            .remedy("say it to another agent")
-            .into());
+fn refuse_self(exec: &Exec<'_>, to: &Recipient) -> Result<(), Problem> {
+    match exec.actor.agent.as_ref().is_some_and(|me| me.id == to.id) {
+        true => Err(Problem::new(Code::Invalid, format!("{} is you", to.name))
+            .remedy("say it to another agent")),
+        false => Ok(()),
     }
+}
+
+/// Says one thing to one agent, and shows it.
+async fn say(exec: &mut Exec<'_>, to: &Recipient, words: &str, class: Class) -> Result<Uuid, Stop> {
+    refuse_self(exec, to)?;
     let room = ready(exec, std::slice::from_ref(to), to.role.as_str()).await?;
     let said = Said {
         by: Speaker::of(exec)?,
         text: words,
         class,
-        task,
+        task: None,
         reply_to: None,
         link: chain::enter(exec, None, 1).await?,
     };

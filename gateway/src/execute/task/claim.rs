@@ -12,7 +12,7 @@ use super::super::budget::{self, Claimer, Verdict};
 use super::super::{Exec, Stop, inbox};
 use super::fit::{Fit, fit, former, switches};
 use super::row::{self, Row};
-use super::{replan, write};
+use super::{dispatch, replan, reserve, write};
 use crate::db;
 
 /// How many tasks one claim tries while the budget refuses them (budget.md, "Ledger").
@@ -119,6 +119,7 @@ async fn next_ready(
                  AND NOT EXISTS (SELECT FROM fleet.budget_queue q WHERE q.tenant_id = t.tenant_id AND q.task_id = t.id
                                  AND (q.agent_id IS DISTINCT FROM $5 OR q.person IS DISTINCT FROM $6)
                                  AND (q.agent_id IS NOT NULL OR q.person IS NOT NULL))
+                 AND (t.reserved_agent IS NULL OR t.reserved_agent = $5)
                  AND NOT EXISTS (SELECT FROM fleet.task_dependencies d
                                  JOIN fleet.tasks o ON o.tenant_id = d.tenant_id AND o.id = d.depends_on
                                  WHERE d.tenant_id = t.tenant_id AND d.task_id = t.id AND o.status <> 'completed')
@@ -139,6 +140,7 @@ async fn next_ready(
                  AND NOT EXISTS (SELECT FROM fleet.budget_queue q WHERE q.tenant_id = t.tenant_id AND q.task_id = t.id
                                  AND (q.agent_id IS DISTINCT FROM $4 OR q.person IS DISTINCT FROM $5)
                                  AND (q.agent_id IS NOT NULL OR q.person IS NOT NULL))
+                 AND (t.reserved_agent IS NULL OR t.reserved_agent = $4)
                  AND NOT EXISTS (SELECT FROM fleet.task_dependencies d
                                  JOIN fleet.tasks o ON o.tenant_id = d.tenant_id AND o.id = d.depends_on
                                  WHERE d.tenant_id = t.tenant_id AND d.task_id = t.id AND o.status <> 'completed')
@@ -171,6 +173,7 @@ fn check(exec: &Exec<'_>, row: &Row, role: Option<&str>) -> Result<(), Stop> {
     }
     step(Step::Claim, row.status, row.party(exec), row.tries())?;
     row.done_before()?;
+    reserve::check(exec, row)?;
     match role {
         Some(role) if role != row.role.as_str() => Err(Problem::new(
             Code::WrongRole,
@@ -329,7 +332,7 @@ async fn write_attempt(
                    subscription, model)
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12))
            UPDATE fleet.tasks SET status = 'running', status_note = NULL, percent = NULL, attempt = $3, epoch = $4, updated_at = $9,
-               start_now_by = NULL
+               start_now_by = NULL, reserved_agent = NULL, reserved_at = NULL
            WHERE tenant_id = $1 AND id = $2"#,
         exec.tenant.as_str(),
         row.id,
@@ -353,6 +356,7 @@ async fn write_attempt(
         attempt,
         epoch: lease.epoch.cast_signed(),
         start_now_by: None,
+        reserved: None,
         ran_on: plan.account.clone(),
         held: Some(row::Held {
             holder,
@@ -370,5 +374,5 @@ async fn claimed(exec: &mut Exec<'_>, row: Row, notes: Vec<String>) -> Result<Re
     write::event(exec, &row, "task.started", None).await?;
     let what = format!("is claimed by {}", write::by(exec));
     write::remark(exec, &row, &what, None);
-    Ok(write::answer_with(exec, row, "claimed", notes))
+    dispatch::answer(exec, row, "claimed", notes).await
 }

@@ -9,16 +9,16 @@ use uuid::Uuid;
 use super::super::budget::{self, Settle};
 use super::super::{Exec, Stop};
 use super::row::{self, Row};
-use super::{claim, gate, write};
+use super::{gate, hand_back, write};
 
 /// A task about to take a step: locked, its lease checked, the step allowed.
-struct Stepping {
-    row: Row,
-    party: Party,
-    next: TaskStatus,
+pub(super) struct Stepping {
+    pub(super) row: Row,
+    pub(super) party: Party,
+    pub(super) next: TaskStatus,
 }
 
-async fn take(
+pub(super) async fn take(
     exec: &mut Exec<'_>,
     task: fleet_protocol::TaskRef,
     wanted: Step,
@@ -32,7 +32,7 @@ async fn take(
 }
 
 /// Ends the attempt in force and settles its budget; what the budget has to say.
-async fn end(
+pub(super) async fn end(
     exec: &mut Exec<'_>,
     row: &Row,
     outcome: &str,
@@ -47,7 +47,7 @@ async fn end(
 
 /// How the budget of an attempt is settled that ends without a result: who ends their own work has
 /// reported; who is interrupted may have spent what nobody knows yet.
-fn interrupted(party: Party) -> Settle {
+pub(super) fn interrupted(party: Party) -> Settle {
     if party == Party::Holder {
         Settle::Release
     } else {
@@ -119,14 +119,8 @@ pub(crate) async fn fail(exec: &mut Exec<'_>, args: &verbs::Fail) -> Result<Repl
     write::status(exec, at.row.id, at.next, Some(reason), at.row.failures + 1).await?;
     write::event(exec, &at.row, "task.failed", Some(reason)).await?;
     if at.next == TaskStatus::Failed {
-        write::tell(
-            exec,
-            &at.row,
-            "failed; all attempts are used",
-            Attention::Loud,
-            Some(reason),
-        )
-        .await?;
+        let why = format!("all attempts are used, and the last one failed: {reason}");
+        hand_back::raise(exec, &at.row, &why).await?;
     } else {
         write::event(exec, &at.row, "retry.scheduled", None).await?;
     }
@@ -172,38 +166,6 @@ pub(crate) async fn unblock(exec: &mut Exec<'_>, args: &verbs::Unblock) -> Resul
     write::answer(exec, at.row.id, "unblocked", Vec::new()).await
 }
 
-pub(crate) async fn release(exec: &mut Exec<'_>, args: &verbs::Release) -> Result<Reply, Stop> {
-    let at = take(exec, args.task, Step::Release).await?;
-    let notes = end(exec, &at.row, "released", interrupted(at.party)).await?;
-    let reason = args.reason.as_ref().map(|r| r.as_str());
-    let handed_back = at.row.held.as_ref().is_some_and(|h| h.is_handing_back);
-    if handed_back {
-        return paused(exec, at.row, reason, notes).await;
-    }
-    write::status(exec, at.row.id, at.next, reason, at.row.failures).await?;
-    write::event(exec, &at.row, "task.released", reason).await?;
-    write::answer(exec, at.row.id, "released", notes).await
-}
-
-/// Handed back because no more could be granted: its partial result is kept, and it is ready again by
-/// itself as soon as the budget admits it.
-async fn paused(
-    exec: &mut Exec<'_>,
-    row: Row,
-    reason: Option<&str>,
-    mut notes: Vec<String>,
-) -> Result<Reply, Stop> {
-    write::status(exec, row.id, TaskStatus::BudgetPaused, reason, row.failures).await?;
-    write::event(exec, &row, "task.paused", reason).await?;
-    let row = row::load(exec, row.id).await?;
-    let work = row.work(None);
-    if let claim::Begun::No(stays) = claim::begin(exec, &row, &work, None, claim::Waits::No).await?
-    {
-        notes.push(stays.problem.detail);
-    }
-    write::answer(exec, row.id, "released", notes).await
-}
-
 pub(crate) async fn cancel(exec: &mut Exec<'_>, args: &verbs::Cancel) -> Result<Reply, Stop> {
     let at = take(exec, args.task, Step::Cancel).await?;
     let mut notes = end(exec, &at.row, "cancelled", interrupted(at.party)).await?;
@@ -211,6 +173,7 @@ pub(crate) async fn cancel(exec: &mut Exec<'_>, args: &verbs::Cancel) -> Result<
     budget::leave(exec, at.row.id).await?;
     write::status(exec, at.row.id, at.next, reason, at.row.failures).await?;
     write::event(exec, &at.row, "task.cancelled", reason).await?;
+    hand_back::settled(exec, &at.row).await?;
     notes.extend(waiting(exec, &at.row).await?);
     write::answer(exec, at.row.id, "cancelled", notes).await
 }
@@ -242,6 +205,7 @@ pub(crate) async fn retry(exec: &mut Exec<'_>, args: &verbs::Retry) -> Result<Re
     // A person decided: the attempts are counted anew.
     write::status(exec, at.row.id, at.next, None, 0).await?;
     write::event(exec, &at.row, "retry.scheduled", None).await?;
+    hand_back::settled(exec, &at.row).await?;
     write::answer(exec, at.row.id, "made ready again", Vec::new()).await
 }
 
@@ -284,11 +248,8 @@ async fn lose(exec: &mut Exec<'_>, row: Row, outcome: &str, why: &str) -> Result
     write::status(exec, row.id, next, Some(why), row.failures + 1).await?;
     if next == TaskStatus::Escalated {
         write::event(exec, &row, "task.escalated", Some(why)).await?;
-        let remedy = format!(
-            "{why}, and no attempt is left; try again with: !task retry {}",
-            row.short()
-        );
-        write::tell(exec, &row, "needs a person", Attention::Loud, Some(&remedy)).await
+        let why = format!("{why}, and no attempt is left");
+        hand_back::raise(exec, &row, &why).await
     } else {
         write::event(exec, &row, "retry.scheduled", Some(why)).await
     }

@@ -1,14 +1,12 @@
 //! Reading tasks.
 
-use fleet_policy::task::{Step, step};
 use fleet_protocol::Reply;
 use fleet_protocol::reply::{Changed, TaskEventView, TaskList, TaskView};
-use fleet_protocol::scalar::Name;
 use fleet_protocol::verbs::task as verbs;
 use uuid::Uuid;
 
 use super::super::{Exec, Stop, Subject};
-use super::row;
+use super::{dispatch, row};
 use crate::db;
 
 /// Tasks listed unless another number is named, and at most.
@@ -55,9 +53,10 @@ pub(crate) async fn list(exec: &mut Exec<'_>, args: &verbs::List) -> Result<Repl
 
 pub(crate) async fn show(exec: &mut Exec<'_>, args: &verbs::Show) -> Result<Reply, Stop> {
     let id = exec.resolve(args.task).await?;
-    let mut row = row::load(exec, id).await?;
+    let row = row::load(exec, id).await?;
     exec.about(Subject::Task, id);
-    let brief = row.brief.take();
+    let is_agent = exec.actor.agent.is_some();
+    let task = dispatch::briefed(exec, row, is_agent).await?;
     let history = sqlx::query!(
         r#"SELECT at AS "at!", event AS "event!", by AS "by!", note FROM (
                SELECT event_id, at, event, by, note FROM fleet.task_events
@@ -78,42 +77,26 @@ pub(crate) async fn show(exec: &mut Exec<'_>, args: &verbs::Show) -> Result<Repl
             note: e.note,
         })
         .collect();
-    Ok(Reply::Task(Changed::shown(TaskView {
-        brief,
-        history,
-        ..row::view_with_gates(row)
-    })))
-}
-
-/// A task as it is offered to an agent.
-pub(in super::super) struct Offered {
-    pub(in super::super) short: String,
-    pub(in super::super) title: String,
-    pub(in super::super) brief: Option<String>,
-    pub(in super::super) role: Name,
-}
-
-/// A task that can be claimed now, apart from the budget.
-///
-/// # Errors
-/// The state does not allow a claim, or what it waits for is not done.
-pub(in super::super) async fn offered(exec: &mut Exec<'_>, id: Uuid) -> Result<Offered, Stop> {
-    let row = row::load(exec, id).await?;
-    step(Step::Claim, row.status, row.party(exec), row.tries())?;
-    row.done_before()?;
-    Ok(Offered {
-        short: row.short(),
-        title: row.title,
-        brief: row.brief,
-        role: row.role,
-    })
+    Ok(Reply::Task(Changed::shown(TaskView { history, ..task })))
 }
 
 /// Tasks by their keys, in the order of the keys.
-pub(in super::super) async fn views(
+async fn views(exec: &mut Exec<'_>, ids: &[Uuid]) -> Result<Vec<TaskView>, Stop> {
+    let rows = row::load_all(exec, ids).await?;
+    Ok(rows.into_iter().map(row::view_with_gates).collect())
+}
+
+/// The same with what was handed back of those that are not done.
+pub(in super::super) async fn views_with_results(
     exec: &mut Exec<'_>,
     ids: &[Uuid],
 ) -> Result<Vec<TaskView>, Stop> {
-    let rows = row::load_all(exec, ids).await?;
-    Ok(rows.into_iter().map(row::view_with_gates).collect())
+    let mut left = dispatch::left_behind(exec, ids).await?;
+    let tasks = views(exec, ids).await?.into_iter();
+    Ok(tasks
+        .map(|task| TaskView {
+            handed_back: left.remove(&task.id),
+            ..task
+        })
+        .collect())
 }

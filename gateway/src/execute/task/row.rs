@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::super::{Exec, Stop, budget};
 use super::gate::Gates;
+use super::reserve::Reserved;
 use crate::db;
 
 /// A task, with the lease in force.
@@ -20,7 +21,6 @@ pub(super) struct Row {
     pub(super) id: Uuid,
     pub(super) number: i32,
     pub(super) title: String,
-    pub(super) brief: Option<String>,
     pub(super) status: TaskStatus,
     pub(super) task_type: TaskType,
     pub(super) role: Name,
@@ -48,6 +48,8 @@ pub(super) struct Row {
     pub(super) actual_tokens: i64,
     pub(super) held: Option<Held>,
     pub(super) gates: Gates,
+    /// The agent for which it is kept.
+    pub(super) reserved: Option<Reserved>,
 }
 
 /// Who holds a task.
@@ -71,7 +73,6 @@ impl Row {
             role,
             number: 0,
             title: String::new(),
-            brief: None,
             status: TaskStatus::Pending,
             task_type: TaskType::Coding,
             priority: 0,
@@ -95,6 +96,7 @@ impl Row {
             actual_tokens: 0,
             held: None,
             gates: Gates::default(),
+            reserved: None,
         }
     }
 
@@ -204,7 +206,7 @@ fn missing(id: Uuid) -> Stop {
 /// Tasks by their keys, in the order of the keys.
 pub(super) async fn load_all(exec: &mut Exec<'_>, ids: &[Uuid]) -> Result<Vec<Row>, Stop> {
     let rows = sqlx::query!(
-        r#"SELECT t.id, t.number, t.title, t.brief, t.status, t.task_type, t.role, t.priority, m.number AS "mission?",
+        r#"SELECT t.id, t.number, t.title, t.status, t.task_type, t.role, t.priority, m.number AS "mission?",
                   t.provider, t.projected_tokens, t.model, t.model_pinned, t.max_wait_seconds, t.start_now_by, q.queued_at AS "queued_at?",
                   (SELECT l.subscription FROM fleet.attempts l
                    WHERE l.tenant_id = t.tenant_id AND l.task_id = t.id AND l.attempt = t.attempt) AS ran_on,
@@ -220,7 +222,8 @@ pub(super) async fn load_all(exec: &mut Exec<'_>, ids: &[Uuid]) -> Result<Vec<Ro
                    WHERE h.tenant_id = t.tenant_id AND h.task_id = t.id AND h.attempt = t.attempt) AS granted_tokens,
                   (SELECT coalesce(sum(r.added_tokens), 0)::bigint FROM fleet.spend_reports r
                    WHERE r.tenant_id = t.tenant_id AND r.task_id = t.id) AS "actual_tokens!",
-                  t.quality_gates, t.gate_results
+                  t.quality_gates, t.gate_results, t.reserved_agent,
+                  (SELECT g.name FROM fleet.agents g WHERE g.tenant_id = t.tenant_id AND g.id = t.reserved_agent) AS reserved_for
            FROM unnest($2::uuid[]) WITH ORDINALITY AS wanted (id, place)
            JOIN fleet.tasks t ON t.tenant_id = $1 AND t.id = wanted.id
            LEFT JOIN fleet.missions m ON m.tenant_id = t.tenant_id AND m.id = t.mission_id
@@ -242,6 +245,10 @@ pub(super) async fn load_all(exec: &mut Exec<'_>, ids: &[Uuid]) -> Result<Vec<Ro
                     .transpose()
             };
             let model = name("model", r.runs_with)?;
+            let kept = r
+                .reserved_agent
+                .zip(name("reserved_agent", r.reserved_for)?);
+            let reserved = kept.map(|(agent, name)| Reserved { agent, name });
             let held = r.holder.map(|holder| Held {
                 holder,
                 agent,
@@ -254,7 +261,6 @@ pub(super) async fn load_all(exec: &mut Exec<'_>, ids: &[Uuid]) -> Result<Vec<Ro
                 id: r.id,
                 number: r.number,
                 title: r.title,
-                brief: r.brief,
                 status: known("status", TaskStatus::from_word(&r.status))?,
                 task_type: known("task_type", TaskType::from_word(&r.task_type))?,
                 role: known("role", r.role.parse().ok())?,
@@ -279,6 +285,7 @@ pub(super) async fn load_all(exec: &mut Exec<'_>, ids: &[Uuid]) -> Result<Vec<Ro
                 actual_tokens: r.actual_tokens,
                 held,
                 gates: Gates::stored(r.quality_gates, r.gate_results)?,
+                reserved,
             })
         })
         .collect()
@@ -318,6 +325,7 @@ pub(super) fn view(row: Row) -> TaskView {
         role: row.role,
         priority: u8::try_from(row.priority).unwrap_or_default(),
         mission: row.mission.map(|n| format!("m{n}")),
+        reserved_for: row.reserved.map(|r| r.name),
         waits_for: row.waits_for.iter().map(|n| format!("t{n}")).collect(),
         epoch: held.as_ref().map(|_| row.epoch.cast_unsigned()),
         lease_until: held.as_ref().and_then(|h| h.until),
@@ -334,6 +342,9 @@ pub(super) fn view(row: Row) -> TaskView {
         actual_tokens: row.actual_tokens.cast_unsigned(),
         quality_gates: Vec::new(),
         gate_results: Vec::new(),
+        handed_back: None,
+        escalation: None,
+        dispatch: None,
         history: Vec::new(),
     }
 }

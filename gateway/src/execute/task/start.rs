@@ -11,11 +11,11 @@ use jiff::SignedDuration;
 use uuid::Uuid;
 
 use super::super::budget::{self, Claimer};
-use super::super::{Exec, Stop};
+use super::super::{Exec, Stop, inbox};
 use super::claim::{self, Begun, Stays, Waits};
 use super::fit;
 use super::row::{self, Row};
-use super::write;
+use super::{dispatch, write};
 
 /// Tasks that one look starts; what is left is due at once again.
 const STARTED: usize = 50;
@@ -129,6 +129,12 @@ async fn started(
     let what = format!("starts by itself{waited}, held by {}", name(claimer));
     let note = (!notes.is_empty()).then(|| notes.join(" "));
     write::tell(exec, row, &what, Attention::Quiet, note.as_deref()).await?;
+    if let Claimer::Agent(agent) = claimer
+        && let Some(to) = inbox::reach(exec, agent.id).await?
+    {
+        let task = dispatch::briefed(exec, row.clone(), true).await?;
+        inbox::begun(exec, &to, row.id, &task).await?;
+    }
     Ok(Looked::Begun)
 }
 

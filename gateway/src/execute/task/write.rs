@@ -79,7 +79,11 @@ pub(super) async fn status(
     let error = (status == TaskStatus::Failed).then_some(note).flatten();
     sqlx::query!(
         r#"UPDATE fleet.tasks SET status = $3, status_note = $4, failures = $5, updated_at = $6, ended_at = $7,
-                  escalation_reason = coalesce($8, escalation_reason), error = coalesce($9, error)
+                  escalation_reason = coalesce($8, escalation_reason), error = coalesce($9, error),
+                  escalation_answer = CASE WHEN $8 IS NULL THEN escalation_answer END,
+                  answered_by = CASE WHEN $8 IS NULL THEN answered_by END,
+                  reserved_agent = CASE WHEN $7::timestamptz IS NULL THEN reserved_agent END,
+                  reserved_at = CASE WHEN $7 IS NULL THEN reserved_at END
            WHERE tenant_id = $1 AND id = $2"#,
         exec.tenant.as_str(),
         id,

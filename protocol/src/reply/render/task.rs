@@ -18,8 +18,8 @@ pub(super) fn task(changed: &Changed<TaskView>, reader: &Reader<'_>) -> Document
         task.priority
     ))]);
     let mut document = Document::new().paragraph(head).list(facts(task, reader));
-    if let Some(brief) = &task.brief {
-        document = document.quote(brief.clone());
+    for (_, part) in task.told() {
+        document = document.quote(part);
     }
     for result in task.gate_results.iter().filter(|r| !r.is_passed()) {
         if let Some(output) = &result.output {
@@ -67,6 +67,10 @@ fn facts(task: &TaskView, reader: &Reader<'_>) -> Vec<Vec<Span>> {
         .collect();
     add("Gates", (!gates.is_empty()).then(|| gates.join(", ")));
     add("Mission", task.mission.clone());
+    add(
+        "Reserved for",
+        task.reserved_for.as_ref().map(ToString::to_string),
+    );
     add(
         "Attempts",
         (task.attempts > 0).then(|| format!("{} of {}", task.attempts, task.max_attempts)),
@@ -135,9 +139,10 @@ pub(super) fn tasks(list: &TaskList) -> Document {
 
 fn state(task: &TaskView) -> String {
     let state = spoken(task.status.as_str());
-    match (task.percent, task.waits_for.as_slice()) {
-        (_, [_, ..]) => format!("{state}, waits for {}", task.waits_for.join(", ")),
-        (Some(percent), _) => format!("{state} {percent} %"),
+    match (task.percent, task.waits_for.as_slice(), &task.reserved_for) {
+        (_, [_, ..], _) => format!("{state}, waits for {}", task.waits_for.join(", ")),
+        (Some(percent), ..) => format!("{state} {percent} %"),
+        (.., Some(agent)) => format!("{state}, for {agent}"),
         _ => state,
     }
 }
