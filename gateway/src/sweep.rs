@@ -1,5 +1,5 @@
 //! Work that time causes: leases that run out, votes that end, queued work that fits now, items that nobody
-//! acknowledges, tasks kept for who is gone, a budget's day, the cards of roles. Rows in the register, so that any
+//! acknowledges, tasks kept for who is gone, idle agents for whom work is ready, a budget's day, the cards of roles. Rows in the register, so that any
 //! gateway may do them, each once, in its own transaction.
 
 use std::sync::Arc;
@@ -32,6 +32,7 @@ enum Kind {
     Proposal,
     Item,
     Reservation,
+    Wake,
     Stale,
     Queue,
     BudgetDay,
@@ -45,6 +46,7 @@ impl Kind {
             "proposal" => Self::Proposal,
             "item" => Self::Item,
             "reservation" => Self::Reservation,
+            "wake" => Self::Wake,
             "stale" => Self::Stale,
             "queue" => Self::Queue,
             "day" => Self::BudgetDay,
@@ -59,7 +61,7 @@ impl Kind {
 struct Due {
     tenant: Name,
     kind: Kind,
-    /// Nil for a queue, a day and cards: they are their tenant's, nothing else names them.
+    /// Nil for a queue, a waking, a day and cards: they are their tenant's, nothing else names them.
     id: Uuid,
 }
 
@@ -141,13 +143,16 @@ async fn find(core: &Core, withheld: usize) -> Result<Vec<Due>, sqlx::Error> {
            UNION ALL SELECT 'reservation', tenant, id FROM fleet.lost_reservations($5, $2) AS due (tenant, id)
            UNION ALL SELECT 'stale', tenant, id FROM fleet.stale_series($1, $2) AS due (tenant, id)
            UNION ALL SELECT 'queue', tenant, $3::uuid FROM fleet.due_queues($1, $2) AS due (tenant)
+           UNION ALL SELECT 'wake', tenant, $3::uuid FROM fleet.due_wakes($6, $7, $2) AS due (tenant)
            UNION ALL SELECT 'day', tenant, $3::uuid FROM fleet.due_budget_days($1, $2) AS due (tenant)
            UNION ALL SELECT 'cards', tenant, $3::uuid FROM fleet.due_cards($4, $2) AS due (tenant)"#,
         db::time(now) as _,
         MOST.saturating_add(i32::try_from(withheld).unwrap_or(i32::MAX)),
         Uuid::nil(),
         db::time(card::due_before(now)) as _,
-        db::time(task::lost_before(now)) as _
+        db::time(task::lost_before(now)) as _,
+        db::time(inbox::listening_since(now)) as _,
+        db::time(inbox::again_before(now)) as _
     )
     .fetch_all(&core.pool)
     .await?;
@@ -247,6 +252,7 @@ async fn act(exec: &mut Exec<'_>, due: &Due) -> Result<Option<Reply>, Stop> {
         Kind::Queue => task::look(exec).await?,
         Kind::Item => inbox::unanswered(exec, due.id).await?,
         Kind::Reservation => task::lost(exec, due.id).await?,
+        Kind::Wake => inbox::wake(exec).await?,
         Kind::Stale => budget::day::stale(exec, due.id).await?,
         Kind::BudgetDay => budget::day::day(exec).await?,
         Kind::Cards => card::look(exec).await?,

@@ -10,7 +10,7 @@ mod work_desk;
 
 use fleet_protocol::Reply;
 use fleet_protocol::problem::Code;
-use fleet_protocol::reply::ItemView;
+use fleet_protocol::reply::{Changed, ItemView};
 use fleet_protocol::verbs::inbox::Class;
 use serde_json::{Value, json};
 use work_desk::Desk;
@@ -309,6 +309,36 @@ async fn an_inbox_and_an_item_are_bounded_and_a_pause_holds_agents() {
     desk.ok("ana", "pause", json!({})).await;
     assert_eq!(desk.refused("a1", "agent.send", more).await, Code::Paused);
     send(&desk, "mia", "code-2", "people go on").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_says_how_far_chains_go() {
+    let desk = crew().await;
+    let limits = json!({ "hops": 2 });
+    assert_eq!(
+        desk.refused("mia", "chain.limits.set", limits.clone())
+            .await,
+        Code::WrongRole
+    );
+    for wrong in [
+        json!({}),
+        json!({ "hops": 0 }),
+        json!({ "messages": 100_001 }),
+        json!({ "tokens": 0 }),
+    ] {
+        assert_eq!(
+            desk.refused("ana", "chain.limits.set", wrong).await,
+            Code::BadArgument
+        );
+    }
+    let Reply::ChainLimits(set) = desk.ok("ana", "chain.limits.set", limits).await else {
+        panic!("no limits")
+    };
+    assert_eq!((set.now.hops, set.now.messages), (2, 200));
+    let shown = desk.ask("vic", "chain.limits.show", json!({})).await;
+    assert_eq!(shown, Ok(Reply::ChainLimits(Changed::shown(set.now))));
+    let ring = [("a1", "code-1"), ("a2", "code-2")];
+    assert_eq!(go_round(&desk, &ring, 0).await, (2, Code::ChainStopped));
 }
 
 /// What two agents do without end: each answers what it is handed.

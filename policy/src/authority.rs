@@ -104,11 +104,12 @@ pub fn need(verb: &str, writes: bool) -> Option<Need> {
         | "board.close"
         | "board.seat"
         | "provision"
-        | "workers.set" => Some(Need::Operator(MODERATOR)),
+        | "workers.set"
+        | "chain.limits.set" => Some(Need::Operator(MODERATOR)),
         "verbosity" => Some(Need::MemberWithPower(MODERATOR)),
         "mission.new" | "mission.close" | "task.add" | "task.unblock" | "task.cancel"
         | "task.retry" | "task.answer" | "task.depend" | "task.priority" | "spend.settle"
-        | "alert.ack" | "hush" => Some(Need::Member),
+        | "alert.ack" | "hush" | "tell" => Some(Need::Member),
         "task.claim" | "task.renew" | "task.progress" | "task.check" | "task.complete"
         | "task.fail" | "task.block" | "task.release" | "task.escalate" | "agent.register"
         | "agent.heartbeat" | "agent.send" | "agent.reply" | "agent.broadcast"

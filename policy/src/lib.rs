@@ -15,3 +15,4 @@ pub mod gate;
 pub mod hand_back;
 pub mod lease;
 pub mod task;
+pub mod wake;

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::TaskRef;
 use crate::verbs::{
-    agent, alert, board, budget, export, fleet, gate, inbox, member, mission, price, report, role,
-    spend, subscription, task, workers,
+    agent, alert, board, budget, chain, export, fleet, gate, inbox, member, mission, price, report,
+    role, spend, subscription, task, workers,
 };
 
 mod tree;
@@ -93,6 +93,7 @@ verbs! {
         Verbosity(fleet::Verbosity) = "verbosity",
         Provision(fleet::Provision) = "provision",
         Hush(fleet::Hush) = "hush",
+        Tell(inbox::Tell) = "tell",
         MemberAdd(member::Add) = "member.add",
         MemberGrant(member::Grant) = "member.grant",
         MemberRevoke(member::Revoke) = "member.revoke",
@@ -119,6 +120,7 @@ verbs! {
         AgentHeartbeat(agent::Heartbeat) = "agent.heartbeat",
         AgentRetire(agent::Retire) = "agent.retire",
         WorkersSet(workers::Set) = "workers.set",
+        ChainLimitsSet(chain::Set) = "chain.limits.set",
         AgentToken(agent::Token) = "agent.token",
         AgentRevoke(agent::Revoke) = "agent.revoke",
         AgentSend(inbox::Send) = "agent.send",
@@ -175,6 +177,7 @@ verbs! {
         AgentList(agent::List) = "agent.list",
         AgentShow(agent::Show) = "agent.show",
         WorkersShow(workers::Show) = "workers.show",
+        ChainLimitsShow(chain::Show) = "chain.limits.show",
         AgentNext(inbox::Next) = "agent.next",
         AgentInbox(inbox::Inbox) = "agent.inbox",
         BudgetStatus(budget::Status) = "budget.status",

@@ -37,7 +37,7 @@ pub use fleet::{
     Check, CheckState, DoctorView, GrantView, HelpGroup, HelpLine, HelpView, HushView,
     IncidentView, MemberView, PauseView, ProvisionView, StatusView, WhoAmIView, WorkersView,
 };
-pub use inbox::ItemView;
+pub use inbox::{ChainLimitsView, ItemView};
 pub use spending::{CalibrationView, PriceView, SpendReportView, SpendRow, SubscriptionView};
 pub use work::{MissionReport, MissionView, TaskEventView, TaskList, TaskView};
 
@@ -145,6 +145,8 @@ pub enum Reply {
     Profiles(BTreeMap<Name, Profile>),
     /// How many agents work at the same time.
     Workers(Changed<WorkersView>),
+    /// How far causal chains go.
+    ChainLimits(Changed<ChainLimitsView>),
     /// What a roster changed.
     Provisioned(ProvisionView),
     /// The whole record of a proposal.

@@ -306,6 +306,21 @@ fn fleet_commands() -> Vec<Case> {
         ),
         case("hush 2h", &["hush", "2h"], json!({"hush": {"time": "2h"}})),
         case(
+            "tell CODE-2 how far is it? -- don't stop",
+            &["tell", "code-2", "how far is it? -- don't stop"],
+            json!({"tell": {"to": "code-2", "text": "how far is it? -- don't stop"}}),
+        ),
+        case(
+            "tell h1:code-2 \"how far --really is it?\"",
+            &["tell", "h1:code-2", "how far --really is it?"],
+            json!({"tell": {"to": "h1:code-2", "text": "how far --really is it?"}}),
+        ),
+        plain((
+            "chain limits set --hops 20 --messages 300 --tokens 2M --dry-run",
+            json!({"chain.limits.set": {"hops": 20, "messages": 300, "tokens": 2_000_000, "dry_run": true}}),
+        )),
+        plain(("chain limits show", json!({"chain.limits.show": {}}))),
+        case(
             "hush --off",
             &["hush", "--off"],
             json!({"hush": {"off": true}}),

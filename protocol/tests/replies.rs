@@ -165,6 +165,7 @@ fn inboxes(at: &str, before: &str) -> Value {
     let reminder = json!({"id": "n11", "from": "matrix:dana", "to": "h2:review-1", "class": "human", "text": "How far is it?", "sender": "@dana:example.org", "sent_at": before, "chain": {"id": "00000000-0000-0000-0000-00000000000d", "hop": 0}, "reply_to": "n10", "deliveries": 2, "reminder": true});
     json!([
         {"item": {"change": "sent", "now": item}}, {"items": [item, reminder]}, {"items": []},
+        {"chain_limits": {"change": "set", "now": {"hops": 20, "messages": 300, "tokens": 2_000_000}}},
         {"hushed": {"until": at}}, {"hushed": {}},
     ])
 }

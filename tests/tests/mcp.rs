@@ -208,7 +208,9 @@ async fn a_model_works_a_task_votes_and_reads_with_nothing_but_the_tools() {
     );
     assert_eq!(done(18)["item"]["now"]["text"], "it is");
     assert!(done(19)["items"][0]["acknowledged_at"].is_string());
-    assert_eq!(done(20)["items"], json!([]));
+    // What the fleet says of ready work may have come meanwhile.
+    let left = done(20)["items"].as_array().unwrap();
+    assert!(left.iter().all(|i| i["from"] == "gateway:fleet"), "{left:?}");
     assert_eq!(done(21)["item"]["now"]["to"], "box:review-1");
     assert_eq!(done(22)["items"].as_array().unwrap().len(), 1);
     assert!(refused(23, "auth.wrong_role").contains("orchestrator"));

@@ -18,4 +18,5 @@ mod stage;
 mod stop;
 mod submit;
 mod tokens;
+mod told;
 mod wire;

@@ -13,6 +13,8 @@ const GROUPS: &[(&str, &str)] = &[
     ("task", "Units of work: add, claim, report, finish"),
     ("agent", "The agents of the fleet"),
     ("workers", "How many agents work at the same time"),
+    ("chain", "What agents say because of what they were told"),
+    ("chain.limits", "How far that goes"),
     ("spend", "What work has cost"),
     ("budget", "Limits on spend, and how much is left"),
     ("budget.ladder", "Which models work is lowered along"),

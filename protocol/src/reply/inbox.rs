@@ -8,6 +8,17 @@ use crate::event::Chain;
 use crate::time::Timestamp;
 use crate::verbs::inbox::Class;
 
+/// How far a causal chain goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ChainLimitsView {
+    /// Messages one behind the other.
+    pub hops: u32,
+    /// Messages in all.
+    pub messages: u32,
+    /// Tokens that agents spend in it.
+    pub tokens: u64,
+}
+
 /// Something said to an agent, or by an agent to a person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ItemView {

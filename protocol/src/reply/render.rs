@@ -80,6 +80,7 @@ impl Reply {
             Self::Roles(all) => role::roles(all),
             Self::Profiles(all) => role::profiles(all),
             Self::Workers(changed) => workers(changed),
+            Self::ChainLimits(changed) => inbox::limits(changed),
             Self::Provisioned(view) => role::provisioned(view),
             Self::Export(export) => minutes::export(export),
             Self::Minutes(view) => minutes::minutes(view, reader),

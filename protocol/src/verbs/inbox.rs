@@ -43,6 +43,17 @@ args! {
     }
 }
 args! {
+    /// Say something to an agent; the answer in the room says when it has acknowledged it
+    Tell {
+        /// The agent (code-2, h1:code-2) or the role (review) it is for
+        #[arg(value_name = "ADDRESS")]
+        to: Address,
+        /// What is said; in a room it needs no quotes
+        #[arg(value_name = "WORDS", allow_hyphen_values = true)]
+        text: MessageText,
+    }
+}
+args! {
     /// Answer an item of your inbox; it goes to whoever sent it
     Reply {
         /// The item, for example n12

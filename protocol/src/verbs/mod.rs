@@ -8,6 +8,7 @@ pub mod agent;
 pub mod alert;
 pub mod board;
 pub mod budget;
+pub mod chain;
 pub mod export;
 pub mod fleet;
 pub mod gate;

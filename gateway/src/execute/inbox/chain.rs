@@ -48,18 +48,6 @@ pub(super) async fn enter(
     Ok(link)
 }
 
-/// What an agent says from now on begins a chain: it took up work that somebody planned.
-pub(crate) async fn begin_anew(exec: &mut Exec<'_>, agent: Uuid) -> Result<(), Stop> {
-    sqlx::query!(
-        "UPDATE fleet.agents SET chain_id = NULL, chain_hop = 0 WHERE tenant_id = $1 AND id = $2 AND chain_id IS NOT NULL",
-        exec.tenant.as_str(),
-        agent
-    )
-    .execute(&mut *exec.tx)
-    .await?;
-    Ok(())
-}
-
 /// Counts tokens that an agent spent against the chain in which it acts.
 pub(crate) async fn spent(exec: &mut Exec<'_>, agent: Uuid, tokens: u64) -> Result<(), Stop> {
     sqlx::query!(

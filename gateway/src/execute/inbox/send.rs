@@ -139,7 +139,12 @@ fn refuse_self(exec: &Exec<'_>, to: &Recipient) -> Result<(), Problem> {
 }
 
 /// Says one thing to one agent, and shows it.
-async fn say(exec: &mut Exec<'_>, to: &Recipient, words: &str, class: Class) -> Result<Uuid, Stop> {
+pub(super) async fn say(
+    exec: &mut Exec<'_>,
+    to: &Recipient,
+    words: &str,
+    class: Class,
+) -> Result<Uuid, Stop> {
     refuse_self(exec, to)?;
     let room = ready(exec, std::slice::from_ref(to), to.role.as_str()).await?;
     let said = Said {

@@ -7,7 +7,7 @@ use fleet_protocol::{Problem, Reply};
 use uuid::Uuid;
 
 use super::super::{ActingAgent, Exec, Stop};
-use super::{UNANSWERED, view};
+use super::{UNANSWERED, tell, view};
 use crate::{db, incident};
 
 /// Items that one call takes unless it says how many, and at most.
@@ -33,10 +33,13 @@ pub(crate) async fn next(exec: &mut Exec<'_>, args: &verbs::Next) -> Result<Repl
                FROM next n, fleet.settings s
                WHERE i.tenant_id = $1 AND i.id = n.id AND s.tenant_id = $1
                RETURNING i.id, i.number, i.chain_id, i.hop),
-           caused AS (
-               UPDATE fleet.agents a SET chain_id = t.chain_id, chain_hop = t.hop + 1
-               FROM (SELECT chain_id, hop FROM taken ORDER BY hop DESC, number DESC LIMIT 1) t
-               WHERE a.tenant_id = $1 AND a.id = $2)
+           furthest AS (SELECT chain_id, hop FROM taken ORDER BY hop DESC, number DESC LIMIT 1),
+           heard AS (
+               UPDATE fleet.agents a SET listened_at = $4, chain_id = coalesce(f.chain_id, a.chain_id),
+                   chain_hop = coalesce(f.hop + 1, a.chain_hop)
+               FROM (SELECT) AS asks LEFT JOIN furthest f ON true
+               WHERE a.tenant_id = $1 AND a.id = $2
+                 AND (f.chain_id IS NOT NULL OR a.listened_at IS NULL OR a.listened_at <= $4 - interval '10 seconds'))
            SELECT id FROM taken"#,
         exec.tenant.as_str(),
         me.id,
@@ -91,20 +94,25 @@ pub(crate) async fn ack(exec: &mut Exec<'_>, args: &verbs::Ack) -> Result<Reply,
 
 /// Acknowledges items; what was an incident is over. What is acknowledged already stays as it is.
 pub(super) async fn acknowledge(exec: &mut Exec<'_>, ids: &[Uuid]) -> Result<(), Stop> {
-    let late = sqlx::query!(
+    let done = sqlx::query!(
         r#"UPDATE fleet.items SET acknowledged_at = $3, due_at = NULL
            WHERE tenant_id = $1 AND id = ANY ($2) AND acknowledged_at IS NULL
-           RETURNING number, to_name, reminded_at IS NOT NULL AS "reminded!""#,
+           RETURNING id, number, to_name, reminded_at IS NOT NULL AS "reminded!", is_followed"#,
         exec.tenant.as_str(),
         ids,
         db::time(exec.now)
     )
     .fetch_all(&mut *exec.tx)
     .await?;
-    for item in late.into_iter().filter(|i| i.reminded) {
-        let subject = subject(&item.to_name, item.number);
-        let about = (UNANSWERED, subject.as_str());
-        incident::resolve(exec.tx, exec.tenant, exec.ids, exec.now, about).await?;
+    for item in done {
+        if item.reminded {
+            let subject = subject(&item.to_name, item.number);
+            let about = (UNANSWERED, subject.as_str());
+            incident::resolve(exec.tx, exec.tenant, exec.ids, exec.now, about).await?;
+        }
+        if item.is_followed {
+            tell::follow(exec, item.id).await?;
+        }
     }
     Ok(())
 }

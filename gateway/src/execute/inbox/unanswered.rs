@@ -6,7 +6,7 @@ use fleet_protocol::outbox::Attention;
 use uuid::Uuid;
 
 use super::super::{Exec, Room, Stop, Subject, notice};
-use super::{UNANSWERED, take};
+use super::{UNANSWERED, take, wake};
 use crate::{db, incident};
 
 /// Looks at an item whose time has come. It may have been acknowledged meanwhile.
@@ -25,6 +25,9 @@ pub(crate) async fn unanswered(exec: &mut Exec<'_>, id: Uuid) -> Result<(), Stop
     let Some(item) = item else {
         return Ok(());
     };
+    if wake::is_over(exec, id).await? {
+        return take::acknowledge(exec, &[id]).await;
+    }
     let is_last = item.reminded_at.is_some() || item.retired;
     sqlx::query!(
         r#"UPDATE fleet.items i SET reminded_at = coalesce(i.reminded_at, $3::timestamptz), visible_at = $3,

@@ -11,7 +11,9 @@ const ORCHESTRATOR: &str = "orchestrator";
 
 /// Answers a claim that found nothing.
 pub(super) async fn nothing_ready(exec: &mut Exec<'_>, role: Option<&str>) -> Result<Reply, Stop> {
-    if exec.actor.agent.is_some() {
+    if let Some(agent) = exec.actor.agent.as_ref().map(|a| a.id) {
+        // That nothing was there is the answer; that it was asked for stays.
+        exec.keep_refused = inbox::tried(exec, agent).await?;
         ask(exec).await?;
     }
     let whose = role
@@ -39,7 +41,6 @@ async fn ask(exec: &mut Exec<'_>) -> Result<(), Stop> {
     if asks == 0 {
         return Ok(());
     }
-    // That nothing was there to claim is the answer; that it was told stays.
     exec.keep_refused = true;
     let words = "The backlog is empty, and an agent has nothing to do. Plan what comes next, or close the mission.";
     inbox::notify(exec, ORCHESTRATOR, words).await

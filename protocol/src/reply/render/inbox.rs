@@ -1,9 +1,23 @@
 //! Items of inboxes as people read them.
 
 use super::words::{counted, subject, with_notes};
-use crate::document::{Document, Span, bold, code, text};
-use crate::reply::{Changed, ItemView};
+use crate::document::{Document, Span, bold, code, number, text};
+use crate::reply::{ChainLimitsView, Changed, ItemView};
 use crate::time::Reader;
+
+/// How far chains go.
+pub(super) fn limits(changed: &Changed<ChainLimitsView>) -> Document {
+    let view = &changed.now;
+    let head = subject(changed, "chain limits")
+        .into_iter()
+        .chain([text(format!(
+            ": at most {} messages one behind the other, {} in all, {} tokens",
+            number(view.hops.into()),
+            number(view.messages.into()),
+            number(view.tokens)
+        ))]);
+    with_notes(Document::new().paragraph(head), &changed.notes)
+}
 
 /// Items that were taken, listed, acknowledged or sent to several.
 pub(super) fn items(all: &[ItemView], reader: &Reader<'_>) -> Document {

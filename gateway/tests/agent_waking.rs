@@ -1,0 +1,204 @@
+//! No agent is idle while work is ready, and no more are told than can take some; on a real PostgreSQL.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking; clippy knows this of functions marked as tests only, not of what they call"
+)]
+
+mod work_desk;
+
+use fleet_protocol::Reply;
+use fleet_protocol::problem::Code;
+use fleet_protocol::reply::ItemView;
+use serde_json::json;
+use work_desk::Desk;
+
+/// What an agent is handed without waiting; it listens from now on.
+async fn listen(desk: &Desk, who: &str) -> Vec<ItemView> {
+    let args = json!({ "wait": 0, "limit": 50 });
+    match desk.ask_as(who, "agent.next", args).await {
+        Ok(Reply::Items(items)) => items,
+        other => panic!("not items: {other:?}"),
+    }
+}
+
+/// Three coders and a reviewer that listen.
+async fn crew() -> Desk {
+    let desk = Desk::open().await;
+    for (who, name, role) in [
+        ("a1", "code-1", "code"),
+        ("a2", "code-2", "code"),
+        ("a3", "code-3", "code"),
+        ("a4", "review-1", "review"),
+    ] {
+        desk.register(who, name, role).await;
+        assert!(listen(&desk, who).await.is_empty());
+    }
+    desk
+}
+
+/// How many notices of ready work each coder was given, acknowledged or not.
+async fn told(desk: &Desk) -> [i64; 3] {
+    let mut rows = desk.register_rows().await;
+    let mut told = [0; 3];
+    for (n, of) in told.iter_mut().zip(["code-1", "code-2", "code-3"]) {
+        *n = sqlx::query_scalar(
+            "SELECT count(*) FROM fleet.items WHERE from_name = 'fleet' AND to_name = $1",
+        )
+        .bind(of)
+        .fetch_one(&mut rows)
+        .await
+        .expect("the items");
+    }
+    told
+}
+
+/// Looks until the coders were told so often.
+async fn until_told(desk: &Desk, wanted: [i64; 3]) {
+    let looking = async {
+        while told(desk).await != wanted {
+            tokio::task::yield_now().await;
+        }
+    };
+    let in_time = tokio::time::timeout(std::time::Duration::from_secs(20), looking).await;
+    if in_time.is_err() {
+        panic!("{:?} were told, not {wanted:?}", told(desk).await);
+    }
+}
+
+/// The sweep looks at all roles at once: when it has told the reviewer of a task that was added just now, it has
+/// looked at the coders since.
+async fn looked_again(desk: &Desk) {
+    let id = desk.add("To be read", json!({ "role": "review" })).await;
+    let looking = async {
+        loop {
+            if let Some(item) = listen(desk, "a4").await.pop() {
+                return item;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), looking)
+        .await
+        .expect("the sweep tells the reviewer");
+    desk.claim("a4", Some(&id)).await;
+    desk.ok("ana", "task.cancel", json!({ "task": id })).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn as_many_are_told_as_can_take_some_and_a_claim_answers() {
+    let desk = crew().await;
+    let first = desk.add("First", json!({})).await;
+    until_told(&desk, [1, 0, 0]).await;
+    looked_again(&desk).await;
+    assert_eq!(told(&desk).await, [1, 0, 0], "one task, one agent");
+    let notice = listen(&desk, "a1").await.pop().expect("a notice");
+    assert!(
+        notice
+            .text
+            .starts_with("1 task is ready for the role code."),
+        "{}",
+        notice.text
+    );
+    assert_eq!(notice.line().to_string(), "[gateway:fleet -> h1:code-1]");
+    assert_eq!(desk.said("tasks", "is ready for the role").await, 0);
+    desk.claim("a1", Some(&first)).await;
+    desk.clock.advance(10);
+    let renewed = desk
+        .run_under(
+            "a1",
+            Some((&first, 1)),
+            "task.renew",
+            json!({ "task": first }),
+        )
+        .await;
+    assert!(renewed.is_ok(), "{renewed:?}");
+    desk.clock.advance(890);
+    looked_again(&desk).await;
+    assert_eq!(
+        desk.said("tasks", "was reminded").await,
+        0,
+        "the claim was the answer"
+    );
+    // Two of a role may work at the same time, and one does.
+    for title in ["Second", "Third", "Fourth"] {
+        desk.add(title, json!({})).await;
+    }
+    for who in ["a2", "a3"] {
+        listen(&desk, who).await;
+    }
+    until_told(&desk, [1, 1, 0]).await;
+    looked_again(&desk).await;
+    assert_eq!(told(&desk).await, [1, 1, 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_answer_is_passed_over_and_a_notice_ends_with_its_work() {
+    let desk = crew().await;
+    let id = desk.add("Waits", json!({})).await;
+    until_told(&desk, [1, 0, 0]).await;
+    desk.clock.advance(30);
+    for who in ["a1", "a2", "a4"] {
+        listen(&desk, who).await;
+    }
+    desk.clock.advance(31);
+    looked_again(&desk).await;
+    until_told(&desk, [1, 1, 0]).await;
+    // A person was faster than both.
+    desk.claim("mia", Some(&id)).await;
+    desk.clock.advance(900);
+    listen(&desk, "a4").await;
+    looked_again(&desk).await;
+    let open = || async {
+        sqlx::query_scalar::<_, i64>(
+            "SELECT count(*) FROM fleet.items WHERE from_name = 'fleet' AND acknowledged_at IS NULL AND to_name LIKE 'code-%'",
+        )
+        .fetch_one(&mut desk.register_rows().await)
+        .await
+        .expect("the items")
+    };
+    let looking = async {
+        while open().await > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), looking)
+        .await
+        .expect("what is told of no work is taken back");
+    assert_eq!(desk.said("tasks", "was reminded").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_tried_in_vain_is_told_of_the_next() {
+    let desk = crew().await;
+    let id = desk.add("Gone", json!({})).await;
+    until_told(&desk, [1, 0, 0]).await;
+    desk.claim("mia", Some(&id)).await;
+    assert_eq!(
+        desk.refused("a1", "task.claim", json!({})).await,
+        Code::NothingReady
+    );
+    assert!(
+        listen(&desk, "a1").await.is_empty(),
+        "trying was the answer"
+    );
+    desk.add("Next", json!({})).await;
+    until_told(&desk, [2, 0, 0]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_and_what_is_kept_for_one_wake_nobody() {
+    let desk = crew().await;
+    desk.ok("ana", "pause", json!({})).await;
+    let id = desk.add("Kept", json!({})).await;
+    let args = json!({ "task": id, "to": "code-3" });
+    desk.ok("ana", "agent.delegate", args).await;
+    desk.ok("ana", "resume", json!({})).await;
+    looked_again(&desk).await;
+    assert_eq!(told(&desk).await, [0, 0, 0]);
+    desk.ok("ana", "pause", json!({})).await;
+    desk.add("Open", json!({})).await;
+    desk.ok("ana", "resume", json!({})).await;
+    until_told(&desk, [1, 0, 0]).await;
+}
