@@ -1,8 +1,10 @@
-//! Accounts by plain client-server requests: made with Synapse's shared secret or with a
-//! registration token, then logged in to.
+//! Accounts by plain client-server requests: made by an application service, with Synapse's shared secret or with
+//! a registration token, then logged in to.
 
+pub mod appservice;
 mod error;
 mod session;
+mod token;
 
 use std::time::Duration;
 
@@ -22,11 +24,6 @@ pub use session::Session;
 const TRIES: u32 = 5;
 /// The longest a 429 makes us wait each time.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// A registration has at most this many stages before we give up.
-const STAGES: usize = 6;
-
-const TOKEN_STAGE: &str = "m.login.registration_token";
-const DUMMY_STAGE: &str = "m.login.dummy";
 
 /// What lets us make accounts.
 #[derive(Debug, Clone)]
@@ -40,6 +37,8 @@ pub enum Registration {
     },
     /// A registration token (client-server API, "Token-authenticated registration").
     Token(Secret),
+    /// The token of an application service; its accounts have no passwords.
+    Appservice(Secret),
 }
 
 /// The account endpoints of one homeserver.
@@ -61,6 +60,16 @@ struct LoginAnswer {
     device_id: String,
 }
 
+impl From<LoginAnswer> for Session {
+    fn from(answer: LoginAnswer) -> Self {
+        Self {
+            user_id: answer.user_id,
+            access_token: answer.access_token.into(),
+            device_id: answer.device_id,
+        }
+    }
+}
+
 #[derive(Deserialize, Default)]
 struct MatrixError {
     #[serde(default)]
@@ -68,24 +77,6 @@ struct MatrixError {
     #[serde(default)]
     error: String,
     retry_after_ms: Option<u64>,
-}
-
-/// User-interactive authentication (client-server API, "User-Interactive Authentication API").
-#[derive(Deserialize)]
-struct Interactive {
-    session: Option<String>,
-    flows: Vec<Flow>,
-    #[serde(default)]
-    completed: Vec<String>,
-    #[serde(default)]
-    errcode: String,
-    #[serde(default)]
-    error: String,
-}
-
-#[derive(Deserialize)]
-struct Flow {
-    stages: Vec<String>,
 }
 
 impl Accounts {
@@ -121,6 +112,7 @@ impl Accounts {
                     .await
             }
             Registration::Token(token) => self.register_by_token(token, localpart, password).await,
+            Registration::Appservice(token) => self.register_by_service(token, localpart).await,
         }
     }
 
@@ -153,11 +145,7 @@ impl Accounts {
             )
             .await?;
         let answer: LoginAnswer = answer.accepted()?;
-        Ok(Session {
-            user_id: answer.user_id,
-            access_token: answer.access_token.into(),
-            device_id: answer.device_id,
-        })
+        Ok(answer.into())
     }
 
     /// Makes the account unless it exists, then logs in.
@@ -176,8 +164,16 @@ impl Accounts {
             Ok(()) | Err(AccountError::AlreadyExists(_)) => {}
             Err(error) => return Err(error),
         }
-        self.login(localpart, password, device_id, device_name)
-            .await
+        match registration {
+            Registration::Appservice(token) => {
+                self.login_by_service(token, localpart, device_id, device_name)
+                    .await
+            }
+            Registration::SharedSecret { .. } | Registration::Token(_) => {
+                self.login(localpart, password, device_id, device_name)
+                    .await
+            }
+        }
     }
 
     async fn register_by_secret(
@@ -210,49 +206,20 @@ impl Accounts {
         answer.account_made(localpart)
     }
 
-    async fn register_by_token(
-        &self,
-        token: &Secret,
-        localpart: &str,
-        password: &Secret,
-    ) -> Result<(), AccountError> {
-        let action = "make an account by token";
-        let mut body = json!({
-            "username": localpart,
-            "password": password.expose(),
-            "inhibit_login": true,
-        });
-        let mut tried_token = false;
-        for _ in 0..STAGES {
-            let answer = self
-                .call(
-                    action,
-                    Method::POST,
-                    "/_matrix/client/v3/register",
-                    Some(&body),
-                )
-                .await?;
-            let Some(wanted) = answer.interactive() else {
-                return answer.account_made(localpart);
-            };
-            if tried_token && !wanted.completed.iter().any(|stage| stage == TOKEN_STAGE) {
-                return Err(answer.refused(wanted.errcode, wanted.error));
-            }
-            let stage = next_stage(&wanted)?;
-            tried_token |= stage == TOKEN_STAGE;
-            body["auth"] = json!({"type": stage, "session": wanted.session});
-            if stage == TOKEN_STAGE {
-                body["auth"]["token"] = token.expose().into();
-            }
-        }
-        Err(AccountError::NoFlow {
-            wanted: "ever more stages".to_owned(),
-        })
-    }
-
-    /// One request; 429 is obeyed a few times.
     async fn call(
         &self,
+        action: &'static str,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Answer, AccountError> {
+        self.call_as(None, action, method, path, body).await
+    }
+
+    /// One request, by whose token it is; 429 is obeyed a few times.
+    async fn call_as(
+        &self,
+        token: Option<&Secret>,
         action: &'static str,
         method: Method,
         path: &str,
@@ -266,6 +233,9 @@ impl Accounts {
             let mut request: RequestBuilder = self.http.request(method.clone(), url.clone());
             if let Some(body) = body {
                 request = request.json(body);
+            }
+            if let Some(token) = token {
+                request = request.bearer_auth(token.expose());
             }
             let transport = |source| AccountError::Transport { action, source };
             let response = request.send().await.map_err(transport)?;
@@ -335,36 +305,6 @@ impl Answer {
             _ => Err(self.refused(error.errcode, error.error)),
         }
     }
-
-    fn interactive(&self) -> Option<Interactive> {
-        (self.status == StatusCode::UNAUTHORIZED)
-            .then(|| serde_json::from_slice(&self.body).ok())
-            .flatten()
-    }
-}
-
-/// The first open stage of a flow of which we can do every stage.
-fn next_stage(wanted: &Interactive) -> Result<&str, AccountError> {
-    let doable = |stage: &String| stage == TOKEN_STAGE || stage == DUMMY_STAGE;
-    let flow = wanted
-        .flows
-        .iter()
-        .find(|flow| flow.stages.iter().all(doable));
-    let open = flow.and_then(|flow| {
-        flow.stages
-            .iter()
-            .find(|stage| !wanted.completed.contains(stage))
-    });
-    open.map(String::as_str).ok_or_else(|| {
-        let flows: Vec<String> = wanted
-            .flows
-            .iter()
-            .map(|flow| flow.stages.join(" + "))
-            .collect();
-        AccountError::NoFlow {
-            wanted: flows.join(", or "),
-        }
-    })
 }
 
 /// Synapse's admin API, "Shared-Secret Registration".

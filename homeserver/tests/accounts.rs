@@ -9,7 +9,7 @@
 use fleet_homeserver::Secret;
 use fleet_homeserver::accounts::{AccountError, Accounts, Registration, Session};
 use serde_json::{Value, json};
-use wiremock::matchers::{body_partial_json, method, path};
+use wiremock::matchers::{bearer_token, body_partial_json, method, path, query_param};
 use wiremock::{Mock, MockBuilder, MockServer, ResponseTemplate};
 
 const REGISTER: &str = "/_matrix/client/v3/register";
@@ -76,6 +76,66 @@ async fn synapse_takes_the_token_then_a_dummy_stage() {
 
     accounts
         .register(&token(), "ada", &password())
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn an_application_service_makes_logs_in_and_ends_its_accounts_by_its_token() {
+    let (server, accounts) = server().await;
+    let service = Registration::Appservice("as t0k3n".into());
+    let by_service = |to: &str, part: Value| post(to, part).and(bearer_token("as t0k3n"));
+    let login = json!({"type": "m.login.application_service", "identifier": {"user": "agent-1"}, "device_id": "D"});
+    let session = json!({"user_id": "@agent-1:x", "access_token": "own", "device_id": "D"});
+    by_service(LOGIN, login)
+        .respond_with(json_answer(200, session))
+        .expect(2)
+        .mount(&server)
+        .await;
+    let agent = json!({"type": "m.login.application_service", "username": "agent-1", "inhibit_login": true});
+    by_service(REGISTER, agent.clone())
+        .respond_with(json_answer(200, json!({"user_id": "@agent-1:x"})))
+        .up_to_n_times(1)
+        .mount(&server)
+        .await;
+    let taken = json!({"errcode": "M_USER_IN_USE", "error": "taken"});
+    by_service(REGISTER, agent)
+        .respond_with(json_answer(400, taken))
+        .expect(1)
+        .mount(&server)
+        .await;
+    let outside = json!({"errcode": "M_EXCLUSIVE", "error": "not yours"});
+    by_service(REGISTER, json!({"username": "ada"}))
+        .respond_with(json_answer(400, outside))
+        .mount(&server)
+        .await;
+    // Made, then found again.
+    for _ in 0..2 {
+        let session = accounts
+            .ensure_account(&service, "agent-1", &password(), Some("D"), "a test")
+            .await
+            .unwrap();
+        assert_eq!(session.access_token.expose(), "own");
+    }
+    let outside = accounts
+        .register(&service, "ada", &password())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&outside, AccountError::OutsideNamespace(name) if name == "ada"),
+        "{outside}"
+    );
+    by_service(
+        "/_matrix/client/v3/account/deactivate",
+        json!({"erase": false}),
+    )
+    .and(query_param("user_id", "@agent-1:x"))
+    .respond_with(json_answer(200, json!({})))
+    .expect(1)
+    .mount(&server)
+    .await;
+    accounts
+        .deactivate_by_service(&"as t0k3n".into(), "@agent-1:x")
         .await
         .unwrap();
 }

@@ -210,7 +210,10 @@ async fn a_model_works_a_task_votes_and_reads_with_nothing_but_the_tools() {
     assert!(done(19)["items"][0]["acknowledged_at"].is_string());
     // What the fleet says of ready work may have come meanwhile.
     let left = done(20)["items"].as_array().unwrap();
-    assert!(left.iter().all(|i| i["from"] == "gateway:fleet"), "{left:?}");
+    assert!(
+        left.iter().all(|i| i["from"] == "gateway:fleet"),
+        "{left:?}"
+    );
     assert_eq!(done(21)["item"]["now"]["to"], "box:review-1");
     assert_eq!(done(22)["items"].as_array().unwrap().len(), 1);
     assert!(refused(23, "auth.wrong_role").contains("orchestrator"));

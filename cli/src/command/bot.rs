@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fleet_bot::AccountSource;
 use fleet_homeserver::Secret;
-use fleet_homeserver::accounts::Registration;
+use fleet_homeserver::accounts::{Registration, appservice};
 
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -25,11 +25,15 @@ pub(crate) async fn run(context: &Context) -> Result<Exit, CliError> {
 /// What the bot of this configuration is told.
 pub(crate) fn bot(settings: &Settings) -> Result<fleet_bot::Settings, CliError> {
     let bot = &settings.bot;
-    let password = SecretText::required(
-        "bot.password",
-        bot.password.as_ref(),
-        bot.password_file.as_deref(),
-    )?;
+    let registration = registration(&settings.homeserver)?;
+    let (inline, file) = (bot.password.as_ref(), bot.password_file.as_deref());
+    let password = match registration {
+        // An application service logs in without one.
+        Some(Registration::Appservice(_)) => {
+            SecretText::of("bot.password", inline, file)?.unwrap_or_else(|| SecretText::new(""))
+        }
+        _ => SecretText::required("bot.password", inline, file)?,
+    };
     let token = SecretText::required("bot.token", bot.token.as_ref(), bot.token_file.as_deref())?;
     Ok(fleet_bot::Settings {
         homeserver_url: settings
@@ -40,7 +44,7 @@ pub(crate) fn bot(settings: &Settings) -> Result<fleet_bot::Settings, CliError> 
         account: AccountSource {
             localpart: bot.localpart.clone(),
             password: Secret::new(password.expose()),
-            registration: registration(&settings.homeserver)?,
+            registration,
         },
         device_name: bot.device_name.clone(),
         store: bot.store.clone(),
@@ -60,6 +64,14 @@ pub(crate) fn bot(settings: &Settings) -> Result<fleet_bot::Settings, CliError> 
 
 /// How accounts are made, if the configuration allows it.
 pub(crate) fn registration(homeserver: &Homeserver) -> Result<Option<Registration>, CliError> {
+    const APPSERVICE: &str = "homeserver.appservice_file";
+    if let Some(file) = SecretText::of(APPSERVICE, None, homeserver.appservice_file.as_deref())? {
+        let token = appservice::token(file.expose()).map_err(|e| SettingsError::Key {
+            key: APPSERVICE.into(),
+            detail: format!("it is no registration of an application service: {e}"),
+        })?;
+        return Ok(Some(Registration::Appservice(token)));
+    }
     let secret = SecretText::of(
         "homeserver.shared_secret",
         homeserver.shared_secret.as_ref(),

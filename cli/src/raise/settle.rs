@@ -75,6 +75,10 @@ fn homeserver(stack: &Stack, operator: &Operator) -> Result<settings::Homeserver
             let file = store(folder, "homeserver-registration-token", token.expose())?;
             told.registration_token_file = Some(file);
         }
+        Some(Registration::Appservice(token)) => {
+            let yaml = format!("as_token: {}", serde_json::json!(token.expose()));
+            told.appservice_file = Some(store(folder, "homeserver-appservice", &yaml)?);
+        }
         None => {}
     }
     Ok(told)

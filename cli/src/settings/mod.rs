@@ -146,6 +146,9 @@ pub struct Homeserver {
     pub url: Option<Url>,
     /// Its server name: what stands behind the colon of its users.
     pub server_name: Option<String>,
+    /// File (YAML, mode 0600) with the registration of an application service, by which accounts are made and logged in
+    /// to; it comes before the secret and the token.
+    pub appservice_file: Option<PathBuf>,
     /// Token with which accounts may be registered (secret).
     pub registration_token: Option<SecretText>,
     /// File with that token.
@@ -353,6 +356,7 @@ impl Settings {
                 &h.shared_secret,
                 &h.shared_secret_file,
             ),
+            ("homeserver.appservice_file", &None, &h.appservice_file),
             ("bot.password", &b.password, &b.password_file),
             ("bot.token", &b.token, &b.token_file),
             ("operator.password", &o.password, &o.password_file),

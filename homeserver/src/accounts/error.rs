@@ -8,6 +8,11 @@ pub enum AccountError {
     /// The name is taken.
     #[error("the account `{0}` exists already")]
     AlreadyExists(String),
+    /// The application service may not make such an account.
+    #[error(
+        "`{0}` is outside of the namespaces of the application service; add it to `namespaces.users` of the registration file, for example with the regex '@agent-.*'"
+    )]
+    OutsideNamespace(String),
     /// The server said no.
     #[error("the homeserver refused to {action}: {status} {code} {message}")]
     Refused {

@@ -85,6 +85,7 @@ pub(super) async fn environment(
     let (key, secret) = match registration {
         Registration::SharedSecret { secret, .. } => ("SHARED_SECRET_FILE", secret),
         Registration::Token(secret) => ("REGISTRATION_TOKEN_FILE", secret),
+        Registration::Appservice(_) => return Err("a world's accounts have passwords".into()),
     };
     let file = |name: &str, value: &Secret| -> Result<String, Fault> {
         folder.store_secret(name, value)?;

@@ -1,12 +1,19 @@
 //! Agents that join in one command, and what is said to them: a shell, a real homeserver, a real gateway.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use fleet_agent::matrix::{Matrix, MatrixError};
+use fleet_homeserver::Secret;
+use fleet_homeserver::child::{self, Child, Signal};
+use fleet_homeserver::config::Settings;
+use fleet_homeserver::process::{HomeserverSettings, PreparedHomeserver, Software};
 use fleet_tests::world::{World, eventually};
 use serde_json::json;
+use url::Url;
 
-use crate::{as_agent, join, read, shell};
+use crate::{as_agent, join, read, shell, write};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_joins_comes_back_and_is_told_apart_from_its_former_self() {
@@ -107,6 +114,114 @@ async fn an_agent_joins_comes_back_and_is_told_apart_from_its_former_self() {
     })
     .await
     .unwrap();
+    world.end().await;
+}
+
+/// A Synapse of its own that knows an application service; its address, and the registration file.
+async fn with_appservice(folder: &Path) -> (Child, Url, PathBuf) {
+    let registration = folder.join("appservice.yaml");
+    let yaml = json!({
+        "id": "fleet", "url": null, "as_token": "as-for-this-test", "hs_token": "hs-for-this-test",
+        "sender_localpart": "fleet-agents", "rate_limited": false,
+        "namespaces": { "users": [{ "exclusive": true, "regex": "@agent-.*" }] },
+    });
+    write(&registration, &yaml);
+    let listen = std::net::TcpListener::bind("127.0.0.1:0")
+        .and_then(|l| l.local_addr())
+        .unwrap();
+    let settings = HomeserverSettings {
+        config: Settings {
+            server_name: "fleet.test".to_owned(),
+            listen,
+            public_url: None,
+            data: folder.join("homeserver"),
+            registration_secret: Secret::new("nobody is told"),
+            fast_hashing: true,
+        },
+        software: Software::Synapse,
+        log: folder.join("homeserver.log"),
+        cache: None,
+    };
+    let prepared = PreparedHomeserver::prepare(settings, &|_| {})
+        .await
+        .unwrap();
+    let config = folder.join("homeserver/homeserver.yaml");
+    let told = std::fs::read_to_string(&config).unwrap();
+    let more = format!(
+        "{told}app_service_config_files: [{}]\n",
+        json!(registration)
+    );
+    std::fs::write(&config, more).unwrap();
+    let child = child::spawn(&prepared.spec()).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(90), prepared.ready(child.pid()))
+        .await
+        .unwrap();
+    (child, prepared.base_url().parse().unwrap(), registration)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_service_makes_an_agents_account_and_ends_it() {
+    let world = World::raise().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (server, url, registration) = with_appservice(folder.path()).await;
+    let (state, url) = (folder.path().join("state"), url.to_string());
+    let variables = [
+        ("XDG_STATE_HOME", state.to_str().unwrap()),
+        ("FLEET__HOMESERVER__URL", &url),
+        (
+            "FLEET__HOMESERVER__APPSERVICE_FILE",
+            registration.to_str().unwrap(),
+        ),
+    ];
+    let line = ["agent", "join", "--role", "code", "--host", "box"];
+    let joined = shell(&world, &variables, &line).await.unwrap();
+    assert_eq!(joined["user"], "@agent-code-1-box:fleet.test");
+    let file = Path::new(joined["credentials"].as_str().unwrap());
+    let account = read(file)["matrix"].clone();
+    let token = account["access_token"].as_str().unwrap();
+    assert_ne!(token, "as-for-this-test", "it has a token of its own");
+    let matrix = Matrix::with_token(url.parse().unwrap(), token)
+        .await
+        .unwrap();
+    assert_eq!(matrix.user_id(), joined["user"].as_str().unwrap());
+    let room = matrix.create_room("of its own", &[]).await.unwrap();
+    // The same transaction of two accounts is two messages: each is its own device's.
+    let other = ["--name", "code-2"];
+    let second = shell(&world, &variables, &[&line[..], &other].concat())
+        .await
+        .unwrap();
+    let account = read(Path::new(second["credentials"].as_str().unwrap()))["matrix"].clone();
+    let other = Matrix::with_token(
+        url.parse().unwrap(),
+        account["access_token"].as_str().unwrap(),
+    )
+    .await
+    .unwrap();
+    matrix.invite(&room, other.user_id()).await.unwrap();
+    other.join(&room).await.unwrap();
+    let text = json!({ "msgtype": "m.text", "body": "once" });
+    let one = matrix.send(&room, "m.room.message", &text, "1").await;
+    let two = other.send(&room, "m.room.message", &text, "1").await;
+    assert_ne!(one.unwrap(), two.unwrap());
+    // A homeserver that has forgotten the device: the same account, logged in to anew.
+    matrix.logout().await.unwrap();
+    let again = shell(&world, &variables, &line).await.unwrap();
+    assert_eq!(again["agent"]["incarnation"], 2);
+    let token = read(file)["matrix"]["access_token"].clone();
+    let matrix = Matrix::with_token(url.parse().unwrap(), token.as_str().unwrap())
+        .await
+        .unwrap();
+    shell(&world, &variables, &["agent", "revoke", "code-1"])
+        .await
+        .unwrap();
+    let ended = matrix.whoami().await.unwrap_err();
+    assert!(
+        matches!(ended, MatrixError::Refused { status: 401, .. }),
+        "{ended}"
+    );
+    server
+        .stop(Signal::Interrupt, Duration::from_secs(20))
+        .await;
     world.end().await;
 }
 

@@ -10,8 +10,9 @@ use sha2::Sha256;
 use url::Url;
 
 use crate::Context;
+use crate::command::bot::registration;
 use crate::error::CliError;
-use crate::settings::{SecretText, Settings};
+use crate::settings::Settings;
 
 /// The name of an agent's device.
 const DEVICE: &str = "FLEETAGENT";
@@ -78,7 +79,7 @@ pub(in crate::command::agent) enum Ended {
     NoWay,
 }
 
-/// Deactivates the account of an agent for good, as its owner may: its password is known here.
+/// Deactivates the account of an agent for good, as its application service or its owner may: its password is known here.
 pub(in crate::command::agent) async fn end(
     settings: &Settings,
     user: &UserId,
@@ -86,6 +87,11 @@ pub(in crate::command::agent) async fn end(
     let Some((homeserver, registration)) = way_in(settings)? else {
         return Ok(Ended::NoWay);
     };
+    if let Registration::Appservice(token) = &registration {
+        let accounts = Accounts::new(homeserver)?;
+        accounts.deactivate_by_service(token, user.as_str()).await?;
+        return Ok(Ended::Deactivated);
+    }
     let password = password(&registration, user)?;
     let password = password.expose();
     let matrix = Matrix::login(homeserver, user.as_str(), password, "fleet agent revoke").await?;
@@ -94,35 +100,16 @@ pub(in crate::command::agent) async fn end(
 }
 
 fn way_in(settings: &Settings) -> Result<Option<(Url, Registration)>, CliError> {
-    let homeserver = &settings.homeserver;
-    let Some(url) = &homeserver.url else {
-        return Ok(None);
-    };
-    let shared = SecretText::of(
-        "homeserver.shared_secret",
-        homeserver.shared_secret.as_ref(),
-        homeserver.shared_secret_file.as_deref(),
-    )?;
-    let token = SecretText::of(
-        "homeserver.registration_token",
-        homeserver.registration_token.as_ref(),
-        homeserver.registration_token_file.as_deref(),
-    )?;
-    let registration = match (shared, token) {
-        (Some(secret), _) => Registration::SharedSecret {
-            secret: Secret::new(secret.expose()),
-            admin: false,
-        },
-        (None, Some(token)) => Registration::Token(Secret::new(token.expose())),
-        (None, None) => return Ok(None),
-    };
-    Ok(Some((url.clone(), registration)))
+    let registration = registration(&settings.homeserver)?;
+    Ok(settings.homeserver.url.clone().zip(registration))
 }
 
 /// The account's password: known to whoever may make accounts, and kept nowhere.
 fn password(registration: &Registration, user: &UserId) -> Result<Secret, CliError> {
     let secret = match registration {
-        Registration::SharedSecret { secret, .. } | Registration::Token(secret) => secret,
+        Registration::SharedSecret { secret, .. }
+        | Registration::Token(secret)
+        | Registration::Appservice(secret) => secret,
     };
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes())
         .map_err(|e| CliError::Internal(format!("a secret is no key: {e}")))?;
