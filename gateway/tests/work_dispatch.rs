@@ -71,6 +71,15 @@ async fn a_task_given_to_an_agent_is_claimed_by_no_other() {
             Code::Reserved
         );
     }
+    for (who, wanted) in [("a1", 1), ("mia", 1), ("a2", 2)] {
+        let ready = desk
+            .ask_as(who, "task.list", json!({ "ready": true }))
+            .await;
+        let Ok(Reply::Tasks(ready)) = ready else {
+            panic!("{ready:?}")
+        };
+        assert_eq!(ready.total, wanted, "what {who} may claim");
+    }
     assert_eq!(desk.claim("a1", None).await.id, open, "it is passed over");
     let held = desk.claim("a2", None).await;
     assert_eq!(

@@ -167,35 +167,28 @@ async fn notify(exec: &mut Exec<'_>, agent: Uuid, words: &str) -> Result<(), Sto
     Ok(())
 }
 
-/// What an agent says from now on begins a chain: it took up work that somebody planned. That also answers what it
-/// was told of ready work.
+/// What an agent says from now on begins a chain: it took up work that somebody planned.
 pub(crate) async fn begin_anew(exec: &mut Exec<'_>, agent: Uuid) -> Result<(), Stop> {
-    let told = sqlx::query_scalar!(
-        r#"WITH before AS (SELECT woken_item FROM fleet.agents WHERE tenant_id = $1 AND id = $2 AND woken_item IS NOT NULL),
-                after AS (UPDATE fleet.agents SET chain_id = NULL, chain_hop = 0, woken_at = NULL, woken_item = NULL
-                          WHERE tenant_id = $1 AND id = $2 AND (chain_id IS NOT NULL OR woken_at IS NOT NULL))
-           SELECT woken_item AS "item!" FROM before"#,
-        exec.tenant.as_str(),
-        agent
-    )
-    .fetch_optional(&mut *exec.tx)
-    .await?;
-    match told {
-        Some(item) => take::acknowledge(exec, &[item]).await,
-        None => Ok(()),
-    }
+    answered(exec, agent, true).await.map(drop)
 }
 
-/// An agent tried to claim and found nothing: that answers what it was told, and it is told of the next. Whether it
-/// was told anything.
+/// An agent tried to claim and found nothing; it is told of the next. Whether it had been told anything.
 pub(crate) async fn tried(exec: &mut Exec<'_>, agent: Uuid) -> Result<bool, Stop> {
+    answered(exec, agent, false).await
+}
+
+/// A try to claim answers what an agent was told of ready work; where it took some, a chain begins.
+async fn answered(exec: &mut Exec<'_>, agent: Uuid, begins: bool) -> Result<bool, Stop> {
     let told = sqlx::query_scalar!(
         r#"WITH before AS (SELECT woken_item FROM fleet.agents WHERE tenant_id = $1 AND id = $2 AND woken_item IS NOT NULL),
-                after AS (UPDATE fleet.agents SET woken_at = NULL, woken_item = NULL
-                          WHERE tenant_id = $1 AND id = $2 AND woken_at IS NOT NULL)
+                after AS (
+                    UPDATE fleet.agents SET woken_at = NULL, woken_item = NULL,
+                        chain_id = CASE WHEN NOT $3 THEN chain_id END, chain_hop = CASE WHEN $3 THEN 0 ELSE chain_hop END
+                    WHERE tenant_id = $1 AND id = $2 AND (woken_at IS NOT NULL OR $3 AND chain_id IS NOT NULL))
            SELECT woken_item AS "item!" FROM before"#,
         exec.tenant.as_str(),
-        agent
+        agent,
+        begins
     )
     .fetch_optional(&mut *exec.tx)
     .await?;

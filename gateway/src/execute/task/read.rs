@@ -25,7 +25,8 @@ pub(crate) async fn list(exec: &mut Exec<'_>, args: &verbs::List) -> Result<Repl
            WHERE t.tenant_id = $1
              AND ($2::text IS NULL AND t.status NOT IN ('completed', 'failed', 'cancelled') OR t.status = $2)
              AND ($3::uuid IS NULL OR t.mission_id = $3)
-             AND (NOT $4 OR t.status IN ('pending', 'queued', 'budget_paused') AND NOT EXISTS (
+             AND (NOT $4 OR t.status IN ('pending', 'queued', 'budget_paused')
+                AND (t.reserved_agent IS NULL OR t.reserved_agent = $6) AND NOT EXISTS (
                     SELECT FROM fleet.task_dependencies d
                     JOIN fleet.tasks o ON o.tenant_id = d.tenant_id AND o.id = d.depends_on
                     WHERE d.tenant_id = t.tenant_id AND d.task_id = t.id AND o.status <> 'completed'))
