@@ -15,14 +15,16 @@ GRANT UPDATE (is_followed) ON fleet.items TO fleet_app;
 
 GRANT UPDATE (chain_hops, chain_messages, chain_tokens) ON fleet.settings TO fleet_app;
 
--- Who asks its inbox is not lost.
+-- Who asks its inbox is not lost, nor who holds a lease: that ends by itself.
 CREATE OR REPLACE FUNCTION fleet.lost_reservations(p_before timestamptz, p_limit integer)
     RETURNS TABLE (tenant_id text, task_id uuid)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     SELECT t.tenant_id, t.id FROM fleet.tasks t
     JOIN fleet.agents a ON a.tenant_id = t.tenant_id AND a.id = t.reserved_agent
     WHERE t.reserved_agent IS NOT NULL
-      AND (a.retired_at IS NOT NULL OR greatest(a.heartbeat_at, a.listened_at, t.reserved_at) <= p_before)
+      AND (a.retired_at IS NOT NULL OR greatest(a.heartbeat_at, a.listened_at, t.reserved_at) <= p_before
+           AND NOT EXISTS (SELECT FROM fleet.attempts h
+                           WHERE h.tenant_id = a.tenant_id AND h.agent_id = a.id AND h.ended_at IS NULL))
     LIMIT p_limit
 $$;
 

@@ -35,6 +35,7 @@ async fn crew() -> Desk {
         desk.register(who, name, role).await;
         assert!(listen(&desk, who).await.is_empty());
     }
+    desk.clock.advance(2);
     desk
 }
 
@@ -70,6 +71,8 @@ async fn until_told(desk: &Desk, wanted: [i64; 3]) {
 /// The sweep looks at all roles at once: when it has told the reviewer of a task that was added just now, it has
 /// looked at the coders since.
 async fn looked_again(desk: &Desk) {
+    listen(desk, "a4").await;
+    desk.clock.advance(2);
     let id = desk.add("To be read", json!({ "role": "review" })).await;
     let looking = async {
         loop {
@@ -128,6 +131,7 @@ async fn as_many_are_told_as_can_take_some_and_a_claim_answers() {
     for who in ["a2", "a3"] {
         listen(&desk, who).await;
     }
+    desk.clock.advance(2);
     until_told(&desk, [1, 1, 0]).await;
     looked_again(&desk).await;
     assert_eq!(told(&desk).await, [1, 1, 0]);

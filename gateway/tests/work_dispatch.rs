@@ -117,13 +117,22 @@ async fn a_reservation_ends_with_its_agent_and_people_see_it() {
     desk.ok("a2", "agent.heartbeat", json!({})).await;
     desk.clock.advance(299);
     assert!(desk.task(&second).await.reserved_for.is_some());
+    // Who works on another task is not gone, however quiet.
+    let other = desk.claim("a2", Some(&first)).await;
+    desk.clock.advance(600);
+    under(&desk, "a2", &other, "task.renew", json!({})).await;
+    let third = desk.add("Third", json!({})).await;
+    give(&desk, &third, "code-1").await;
+    desk.clock.advance(300);
+    desk.until(&third, |t| t.reserved_for.is_none()).await;
+    assert!(desk.task(&second).await.reserved_for.is_some());
     desk.ok("ana", "agent.retire", json!({ "name": "code-2" }))
         .await;
     assert!(desk.task(&second).await.reserved_for.is_none());
     assert_eq!(desk.said("tasks", "code-2: the agent was retired").await, 1);
     assert_eq!(
         desk.said("tasks", "may be claimed by any code again").await,
-        2
+        3
     );
 }
 

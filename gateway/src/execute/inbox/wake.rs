@@ -16,6 +16,10 @@ use crate::db;
 
 /// Seconds since it last asked its inbox within which an agent listens. A call waits 25.
 const LISTENS: i64 = 60;
+/// Seconds that it listens before it is told: who works from task to task claims by itself.
+const RESTS: i64 = 2;
+/// Agents that one look tells; the next one, a second later, goes on.
+const MOST: usize = 20;
 /// Seconds that an agent has to try a claim before another is told in its place.
 const ANSWERS: i64 = 60;
 /// Seconds until an agent that did not try is told again.
@@ -87,7 +91,7 @@ pub(crate) async fn wake(exec: &mut Exec<'_>) -> Result<(), Stop> {
         );
     }
     // In the order of their keys, as everybody locks agents.
-    for (agent, words) in chosen {
+    for (agent, words) in chosen.into_iter().take(MOST) {
         notify(exec, agent, &words).await?;
     }
     Ok(())
@@ -104,14 +108,15 @@ async fn waiting(exec: &mut Exec<'_>) -> Result<Vec<Waiting>, Stop> {
                   (SELECT count(*) FROM (SELECT FROM fleet.open_tasks t
                    WHERE t.tenant_id = $1 AND t.role = i.role LIMIT $6) AS counted) AS "ready!"
            FROM fleet.idle_agents i
-           WHERE i.tenant_id = $1 AND i.listened_at > $2 AND coalesce(i.context_tokens, 0) < $5
+           WHERE i.tenant_id = $1 AND i.listened_at > $2 AND i.listened_at <= $7 AND coalesce(i.context_tokens, 0) < $5
            GROUP BY i.role ORDER BY i.role"#,
         exec.tenant.as_str(),
         db::time(listening_since(exec.now)),
         db::time(before(exec.now, ANSWERS)),
         db::time(again_before(exec.now)),
         CONTEXT_CAP.cast_signed(),
-        COUNTED
+        COUNTED,
+        db::time(before(exec.now, RESTS))
     )
     .fetch_all(&mut *exec.tx)
     .await?;
@@ -177,14 +182,16 @@ pub(crate) async fn tried(exec: &mut Exec<'_>, agent: Uuid) -> Result<bool, Stop
     answered(exec, agent, false).await
 }
 
-/// A try to claim answers what an agent was told of ready work; where it took some, a chain begins.
+/// A try to claim answers what an agent was told of ready work. Where it took some, a chain begins, and it listens
+/// again only when it next asks.
 async fn answered(exec: &mut Exec<'_>, agent: Uuid, begins: bool) -> Result<bool, Stop> {
     let told = sqlx::query_scalar!(
         r#"WITH before AS (SELECT woken_item FROM fleet.agents WHERE tenant_id = $1 AND id = $2 AND woken_item IS NOT NULL),
                 after AS (
                     UPDATE fleet.agents SET woken_at = NULL, woken_item = NULL,
-                        chain_id = CASE WHEN NOT $3 THEN chain_id END, chain_hop = CASE WHEN $3 THEN 0 ELSE chain_hop END
-                    WHERE tenant_id = $1 AND id = $2 AND (woken_at IS NOT NULL OR $3 AND chain_id IS NOT NULL))
+                        chain_id = CASE WHEN NOT $3 THEN chain_id END, chain_hop = CASE WHEN $3 THEN 0 ELSE chain_hop END,
+                        listened_at = CASE WHEN NOT $3 THEN listened_at END
+                    WHERE tenant_id = $1 AND id = $2 AND (woken_at IS NOT NULL OR $3 AND (chain_id IS NOT NULL OR listened_at IS NOT NULL)))
            SELECT woken_item AS "item!" FROM before"#,
         exec.tenant.as_str(),
         agent,

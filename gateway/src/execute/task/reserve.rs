@@ -111,7 +111,9 @@ pub(crate) async fn lost(exec: &mut Exec<'_>, task: Uuid) -> Result<(), Stop> {
         return Ok(());
     };
     let is_lost = sqlx::query_scalar!(
-        r#"SELECT a.retired_at IS NOT NULL OR greatest(a.heartbeat_at, a.listened_at, t.reserved_at) <= $3 AS "lost!"
+        r#"SELECT a.retired_at IS NOT NULL OR greatest(a.heartbeat_at, a.listened_at, t.reserved_at) <= $3
+                  AND NOT EXISTS (SELECT FROM fleet.attempts h
+                                  WHERE h.tenant_id = $1 AND h.agent_id = a.id AND h.ended_at IS NULL) AS "lost!"
            FROM fleet.tasks t JOIN fleet.agents a ON a.tenant_id = t.tenant_id AND a.id = t.reserved_agent
            WHERE t.tenant_id = $1 AND t.id = $2"#,
         exec.tenant.as_str(),
