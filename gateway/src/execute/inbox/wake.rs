@@ -101,14 +101,15 @@ async fn waiting(exec: &mut Exec<'_>) -> Result<Vec<Waiting>, Stop> {
     let rows = sqlx::query!(
         r#"SELECT i.role AS "role!",
                   coalesce(array_agg(i.id ORDER BY i.woken_at NULLS FIRST, i.name)
-                      FILTER (WHERE NOT i.is_told AND (i.woken_at IS NULL OR i.woken_at <= $4)), '{}') AS "idle!",
+                      FILTER (WHERE i.listened_at > $2 AND i.listened_at <= $7 AND NOT i.is_told
+                              AND (i.woken_at IS NULL OR i.woken_at <= $4)), '{}') AS "idle!",
                   count(*) FILTER (WHERE i.woken_at > $3) AS "answering!",
                   (SELECT count(DISTINCT a.agent_id) FROM fleet.attempts a
                    WHERE a.tenant_id = $1 AND a.ended_at IS NULL AND a.role = i.role) AS "working!",
                   (SELECT count(*) FROM (SELECT FROM fleet.open_tasks t
                    WHERE t.tenant_id = $1 AND t.role = i.role LIMIT $6) AS counted) AS "ready!"
            FROM fleet.idle_agents i
-           WHERE i.tenant_id = $1 AND i.listened_at > $2 AND i.listened_at <= $7 AND coalesce(i.context_tokens, 0) < $5
+           WHERE i.tenant_id = $1 AND (i.listened_at > $2 OR i.woken_at > $3) AND coalesce(i.context_tokens, 0) < $5
            GROUP BY i.role ORDER BY i.role"#,
         exec.tenant.as_str(),
         db::time(listening_since(exec.now)),
