@@ -51,6 +51,11 @@ impl Delivery {
         }
     }
 
+    /// Goes on by another connector: what was taken and not accepted is delivered there.
+    pub fn reconnect(&mut self, connector: Box<dyn Connector>) {
+        self.connector = connector;
+    }
+
     /// Takes the next item, waits for it if need be, and delivers it; none when there was none in time.
     ///
     /// # Errors

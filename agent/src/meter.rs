@@ -4,7 +4,7 @@
 //! line that is no JSON or has unknown fields is passed over and counted, and a file in which nothing is understood
 //! is unknown, never zero. What comes out are cumulative totals per session and model, as `spend report` takes them.
 
-mod claude;
+pub(crate) mod claude;
 mod codex;
 
 use std::collections::BTreeMap;
@@ -39,6 +39,13 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// All tokens: what the model had before it, and what it added.
+    pub(crate) fn all(self) -> u64 {
+        [self.output, self.cache_write, self.cache_read]
+            .into_iter()
+            .fold(self.input, u64::saturating_add)
+    }
+
     /// Adds another usage.
     pub fn add(&mut self, more: Self) {
         self.input = self.input.saturating_add(more.input);
@@ -100,7 +107,7 @@ pub enum MeterError {
 }
 
 /// Takes in the lines of one runtime, in order.
-trait Reader {
+pub(crate) trait Reader {
     /// One line, which is JSON. Whether it was understood, also as one that says nothing of usage.
     fn line(&mut self, line: &Value) -> bool;
     /// The totals of all lines.
@@ -174,6 +181,17 @@ enum Line {
     Half,
     TooLong,
     End,
+}
+
+/// The next line that has its end; none when there is no further one. What is too long for usage is passed over.
+pub(crate) fn whole_line(transcript: &mut impl BufRead) -> Result<Option<Vec<u8>>, std::io::Error> {
+    loop {
+        match next(transcript)? {
+            Line::Whole(line) => return Ok(Some(line)),
+            Line::TooLong => {}
+            Line::Half | Line::End => return Ok(None),
+        }
+    }
 }
 
 fn next(transcript: &mut impl BufRead) -> Result<Line, std::io::Error> {

@@ -333,6 +333,8 @@ fn problem(error: ClientError) -> Problem {
         ClientError::Problem { problem, .. } => *problem,
         error if error.is_retryable() => Problem::new(Code::Unavailable, error.to_string())
             .remedy("do the same again a little later: a write said twice runs once"),
+        // Nothing was sent; it is over when the certificate is another, or trusted.
+        ClientError::Untrusted { .. } => Problem::new(Code::Unavailable, error.to_string()),
         error => Problem::new(Code::Internal, error.to_string()),
     }
 }

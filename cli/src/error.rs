@@ -102,9 +102,8 @@ impl CliError {
             Self::Settings(_)
             | Self::Credentials(_)
             | Self::Client(ClientError::Address(_) | ClientError::Token) => Exit::Configuration,
-            Self::Client(ClientError::Unreachable { .. }) | Self::Homeserver(_) => {
-                Exit::Unreachable
-            }
+            Self::Client(ClientError::Unreachable { .. } | ClientError::Untrusted { .. })
+            | Self::Homeserver(_) => Exit::Unreachable,
             Self::Client(e) if e.is_retryable() => Exit::Unreachable,
             Self::Client(ClientError::Problem { status, .. }) if *status < 500 => Exit::Refused,
             Self::Matrix(MatrixError::Unreachable { .. })

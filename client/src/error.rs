@@ -26,6 +26,17 @@ pub enum ClientError {
         #[source]
         source: reqwest::Error,
     },
+    /// What answers shows a certificate that this machine does not trust. Nothing was sent.
+    #[error(
+        "the gateway at {url} shows a certificate that is not trusted here ({cause}); name the file with the certificate of \
+         the authority that signed it in SSL_CERT_FILE, or install it on this machine"
+    )]
+    Untrusted {
+        /// The gateway's address.
+        url: String,
+        /// What is wrong with it.
+        cause: String,
+    },
     /// The gateway refused, with a reason.
     #[error("{} ({})", .problem.detail, .problem.code.as_str())]
     Problem {
@@ -53,7 +64,7 @@ impl ClientError {
         match self {
             Self::Unreachable { .. } => true,
             Self::Problem { status, .. } | Self::Answer { status, .. } => *status == 503,
-            Self::Address(_) | Self::Token | Self::Setup(_) => false,
+            Self::Address(_) | Self::Token | Self::Setup(_) | Self::Untrusted { .. } => false,
         }
     }
 
@@ -68,6 +79,12 @@ impl ClientError {
     /// The error of a request without an answer; the query is left out of the address.
     pub(crate) fn unreachable(mut url: url::Url, source: reqwest::Error) -> Self {
         url.set_query(None);
+        if let Some(cause) = distrust(&source) {
+            return Self::Untrusted {
+                url: url.into(),
+                cause,
+            };
+        }
         let source = source.without_url();
         let mut cause: &dyn std::error::Error = &source;
         while let Some(inner) = cause.source() {
@@ -79,4 +96,22 @@ impl ClientError {
             source,
         }
     }
+}
+
+/// What is wrong with the certificate, if that is the cause. An I/O error hides what it wraps from the chain.
+fn distrust(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(rustls::Error::InvalidCertificate(fault)) = error.downcast_ref() {
+            return Some(fault.to_string());
+        }
+        cause = match error
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref)
+        {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    None
 }

@@ -13,7 +13,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap};
 use reqwest::{Method, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use url::Url;
+use url::{Host, Url};
 
 use crate::{ClientError, Retry, Token};
 
@@ -95,6 +95,17 @@ impl Gateway {
     /// The gateway's address.
     pub fn base(&self) -> &Url {
         &self.base
+    }
+
+    /// Whether the token goes to another machine unencrypted.
+    pub fn is_exposed(&self) -> bool {
+        let here = match self.base.host() {
+            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        };
+        self.base.scheme() == "http" && !here
     }
 
     /// Writes once under `key`; the same key later returns the stored receipt.

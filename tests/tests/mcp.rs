@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
 use fleet_homeserver::python::{Requirements, default_cache, environment};
-use fleet_tests::world::{GATEWAY, World, fleet};
+use fleet_tests::world::{GATEWAY, World, eventually, fleet};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
@@ -236,6 +236,22 @@ async fn a_model_works_a_task_votes_and_reads_with_nothing_but_the_tools() {
     let now = |i: usize| &asked["steps"][i]["structuredContent"]["task"]["now"];
     assert_eq!(now(0)["handed_back"]["result"]["summary"], "half done");
     assert_eq!(now(1)["status"], "escalated");
+
+    // Its token revoked, each tool says so, with the code and what to do.
+    world.ask("!agent revoke code-1").await.unwrap();
+    let refused = eventually("the token is forgotten", || async {
+        let steps = json!([{ "tool": "task_claim" }]);
+        let answer = client(&credentials, "auto", steps).await["steps"][0].clone();
+        assert_eq!(answer["isError"], true, "{answer:#}");
+        let code = answer["structuredContent"]["error"]["code"]
+            .as_str()?
+            .to_owned();
+        (code == "auth.unauthenticated").then_some(answer)
+    })
+    .await
+    .unwrap();
+    let text = refused["content"][0]["text"].as_str().unwrap();
+    assert!(text.contains("fleet agent join"), "{text}");
     world.end().await;
 }
 
@@ -356,7 +372,7 @@ async fn hooks_report_heartbeat_context_and_spend_and_never_fail_the_turn() {
         answer("m2", "2100-01-01T00:00:00Z", [1_000, 200, 0, 0]),
         answer("m3", "2100-01-01T00:01:00Z", [500, 300, 0, 40_000]),
     ];
-    std::fs::write(&record, lines.join("\n")).unwrap();
+    std::fs::write(&record, lines.join("\n") + "\n").unwrap();
     // Twice: totals are cumulative, nothing is counted twice.
     for _ in 0..2 {
         let stopped = hook(event("Stop", None)).await;

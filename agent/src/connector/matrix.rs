@@ -15,17 +15,20 @@ pub struct MatrixRoom {
     room: String,
 }
 
-fn failed(error: MatrixError) -> ConnectorError {
-    ConnectorError::Program {
-        program: "matrix",
-        detail: error.to_string(),
-    }
-}
-
 impl MatrixRoom {
     /// Speaks and listens in `room` as the account of `matrix`.
     pub fn new(matrix: Matrix, room: String) -> Self {
         Self { matrix, room }
+    }
+
+    fn failed(&self, error: &MatrixError) -> ConnectorError {
+        if error.is_forgotten() {
+            return ConnectorError::Forgotten(self.matrix.user_id().to_owned());
+        }
+        ConnectorError::Program {
+            program: "matrix",
+            detail: error.to_string(),
+        }
     }
 }
 
@@ -42,13 +45,15 @@ impl Connector for MatrixRoom {
                 .send(&self.room, "m.room.message", &content, &transaction)
                 .await
                 .map(drop)
-                .map_err(failed)
+                .map_err(|e| self.failed(&e))
         })
     }
 
     fn subscribe<'c>(&'c self, _: &'c Name) -> Doing<'c, Box<dyn Subscription>> {
         Box::pin(async move {
-            let follow = Follow::start(self.matrix.clone()).await.map_err(failed)?;
+            let follow = Follow::start(self.matrix.clone())
+                .await
+                .map_err(|e| self.failed(&e))?;
             let heard = Heard {
                 follow,
                 room: self.room.clone(),
@@ -60,6 +65,7 @@ impl Connector for MatrixRoom {
 
     fn health(&self) -> Doing<'_, Health> {
         Box::pin(async move {
+            let failed = |e| self.failed(&e);
             let me = self.matrix.whoami().await.map_err(failed)?;
             let rooms = self.matrix.joined_rooms().await.map_err(failed)?;
             let found = me.user_id;

@@ -78,6 +78,12 @@ pub enum ConnectorError {
     /// The connector of a room has no account, or no room.
     #[error("the matrix connector needs the agent's Matrix account and a room")]
     NoAccount,
+    /// The homeserver does not know the account's device any more.
+    #[error(
+        "the homeserver has forgotten the device of {0}; let the agent join again where the configuration says how accounts \
+         are made (fleet agent join)"
+    )]
+    Forgotten(String),
     /// The program that the connector drives cannot be used.
     #[error("{program}: {detail}")]
     Program {

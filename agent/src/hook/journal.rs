@@ -8,7 +8,9 @@ use fleet_protocol::scalar::Name;
 use fleet_protocol::{Problem, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::usage::{Tokens, Usage};
+use super::usage::by_span;
+use crate::meter::Usage;
+use crate::meter::claude::Messages;
 use crate::session::Session;
 
 /// Attempts that are remembered at most; a worker holds one or a few.
@@ -31,6 +33,9 @@ pub(super) struct Journal {
     /// When the last report was.
     pub(super) told_at: Option<Timestamp>,
     work: Vec<Work>,
+    /// Why the last report was refused, as it was said.
+    #[serde(default)]
+    refused: Option<String>,
 }
 
 impl Journal {
@@ -77,14 +82,28 @@ impl Journal {
         Ok(())
     }
 
-    /// What each attempt has cost, by model.
-    pub(super) fn spent(&self, usage: &Usage) -> Vec<(Work, BTreeMap<Name, Tokens>)> {
-        let begun: Vec<Timestamp> = self.work.iter().map(|w| w.began).collect();
+    /// What each attempt has cost, by model. The clock of the messages is `ahead` of the gateway's, in
+    /// milliseconds, by which the attempts began.
+    pub(super) fn spent(
+        &self,
+        messages: &Messages,
+        ahead: i64,
+    ) -> Vec<(Work, BTreeMap<Name, Usage>)> {
+        let here = |began: Timestamp| Timestamp::from_millis(began.as_millis() + ahead);
+        let begun: Vec<Timestamp> = self.work.iter().map(|w| here(w.began)).collect();
         self.work
             .iter()
             .cloned()
-            .zip(usage.by_span(&begun))
+            .zip(by_span(messages, &begun))
             .collect()
+    }
+
+    /// Notes how a report went; whether it was refused for the same reason as the one before.
+    pub(super) fn knows(&mut self, refused: Option<&Problem>) -> bool {
+        let refused = refused.map(|problem| problem.detail.clone());
+        let is_known = refused.is_some() && refused == self.refused;
+        self.refused = refused;
+        is_known
     }
 
     /// Forgets what is no longer held: its last report has just been made.

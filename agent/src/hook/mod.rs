@@ -7,7 +7,7 @@
 mod journal;
 mod usage;
 
-use std::io::{BufRead as _, BufReader};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use fleet_protocol::reply::TaskView;
@@ -16,9 +16,10 @@ use fleet_protocol::verbs::{agent, spend, task};
 use fleet_protocol::{Command, Problem, Query, Reply, Timestamp};
 use serde::Deserialize;
 
+use crate::meter::claude::Messages;
+use crate::meter::{Usage, name};
 use crate::session::{Session, unexpected};
 use journal::{Journal, Work};
-use usage::{Tokens, Usage};
 
 /// Seconds between two reports while the model uses tools.
 const BETWEEN_TOOLS: i64 = 30;
@@ -26,6 +27,8 @@ const BETWEEN_TOOLS: i64 = 30;
 const RENEW_BELOW: i64 = 450;
 /// The largest record of a session that is read, in bytes.
 const LARGEST: u64 = 512 * 1024 * 1024;
+/// Clocks that differ by less agree: an answer may be as long on its way, in milliseconds.
+const AGREE: i64 = 5_000;
 /// What stands in front of the name of a tool of this fleet's MCP server.
 const OUR_TOOLS: &str = "mcp__fleet__";
 
@@ -70,10 +73,12 @@ impl Input {
 
 /// Reports what a hook is about. At the start of a session it returns what the model should know.
 ///
-/// `file` is where the hooks of this agent remember what they have reported.
+/// `file` is where the hooks of this agent remember what they have reported. `now` is this machine's time, which may
+/// differ from the gateway's: a lease and the beginning of work are told by the gateway's clock, a transcript by this one.
 ///
 /// # Errors
-/// The first of the fleet's reasons; what could be reported besides was reported.
+/// The first of the fleet's reasons; what could be reported besides was reported. The same reason is returned once,
+/// and again at the start of a session.
 pub async fn run(
     session: &Session,
     input: &Input,
@@ -88,75 +93,108 @@ pub async fn run(
     if lately && input.can_wait() {
         return Ok(None);
     }
-    let usage = usage_of(input);
     let starts = input.hook_event_name == "SessionStart";
-    let emptied = starts && input.source.as_deref() == Some("clear");
+    let told = tell(session, input, &mut journal, now).await;
+    journal.told_at = Some(now);
+    let is_known = journal.knows(told.as_ref().err());
+    journal.write(file);
+    match told {
+        Ok(held) => Ok(starts.then(|| greeting(session, &held))),
+        Err(_) if is_known && !starts => Ok(None),
+        Err(problem) => Err(problem),
+    }
+}
+
+/// Reports everything; the tasks that the agent holds.
+async fn tell(
+    session: &Session,
+    input: &Input,
+    journal: &mut Journal,
+    now: Timestamp,
+) -> Result<Vec<TaskView>, Problem> {
+    let messages = messages_of(session, input);
+    let emptied =
+        input.hook_event_name == "SessionStart" && input.source.as_deref() == Some("clear");
     if emptied {
         session.rotate().await?;
     }
-    let context = if emptied { Some(0) } else { usage.context() };
-    let mut first = heartbeat(session, context).await.err();
+    let context = if emptied { Some(0) } else { messages.context() };
+    let mut first = None;
+    let gateway = note(&mut first, heartbeat(session, context).await).flatten();
+    let ahead = gateway.map_or(0, |gateway| ahead(now, gateway));
     let held = session.held().await?;
     for task in &held {
-        note(&mut first, renew(session, task, now).await);
+        let renewed = renew(session, task, now.as_millis() - ahead).await;
+        note(&mut first, renewed);
         note(&mut first, journal.begin(session, task).await);
     }
-    for (work, spent) in journal.spent(&usage) {
-        for (model, tokens) in spent {
-            let reported = report(session, &input.session_id, &work, &model, tokens).await;
+    for (work, spent) in journal.spent(&messages, ahead) {
+        for (model, usage) in spent {
+            let reported = report(session, &input.session_id, &work, &model, usage).await;
             note(&mut first, reported);
         }
     }
     journal.keep(&held);
-    journal.told_at = Some(now);
-    journal.write(file);
-    match first {
-        Some(problem) => Err(problem),
-        None => Ok(starts.then(|| greeting(session, &held))),
+    first.map_or(Ok(held), Err)
+}
+
+/// How far this machine's clock is ahead of the gateway's, in milliseconds.
+fn ahead(now: Timestamp, gateway: Timestamp) -> i64 {
+    let ahead = now.as_millis() - gateway.as_millis();
+    if ahead.abs() < AGREE { 0 } else { ahead }
+}
+
+fn note<T>(first: &mut Option<Problem>, outcome: Result<T, Problem>) -> Option<T> {
+    match outcome {
+        Ok(done) => Some(done),
+        Err(problem) => {
+            first.get_or_insert(problem);
+            None
+        }
     }
 }
 
-fn note<T>(first: &mut Option<Problem>, outcome: Result<T, Problem>) {
-    if let Err(problem) = outcome {
-        first.get_or_insert(problem);
-    }
-}
-
-/// The session's record, and those of the helpers it started.
-fn usage_of(input: &Input) -> Usage {
-    let mut usage = Usage::default();
-    let Some(record) = &input.transcript_path else {
-        return usage;
+/// The session's transcript, and those of the helpers it started.
+fn messages_of(session: &Session, input: &Input) -> Messages {
+    // Lines name their session; this one stands where they do not.
+    let fallback = name(&input.session_id).unwrap_or(session.agent().name);
+    let mut messages = Messages::new(fallback);
+    let Some(transcript) = &input.transcript_path else {
+        return messages;
     };
-    let helpers = record.with_extension("").join("subagents");
+    let helpers = transcript.with_extension("").join("subagents");
     let beside = std::fs::read_dir(helpers).into_iter().flatten().flatten();
     let beside = beside
         .map(|entry| entry.path())
         .filter(|path| path.extension().is_some_and(|e| e == "jsonl"));
-    for path in beside.chain([record.clone()]) {
-        // A record that cannot be read says nothing; the heartbeat goes out all the same.
+    for path in beside.chain([transcript.clone()]) {
+        // A transcript that cannot be read says nothing; the heartbeat goes out all the same.
         let Ok(file) = std::fs::File::open(&path) else {
             continue;
         };
         let fits = file.metadata().is_ok_and(|m| m.len() <= LARGEST);
-        if fits {
-            let lines = BufReader::new(file).lines().map_while(Result::ok);
-            lines.for_each(|line| usage.take(&line));
+        if fits && let Err(error) = usage::take(&mut messages, BufReader::new(file)) {
+            tracing::debug!(%error, path = %path.display(), "a transcript ends too early");
         }
     }
-    usage
+    messages
 }
 
-async fn heartbeat(session: &Session, context: Option<u64>) -> Result<(), Problem> {
+/// Tells that the agent lives; the gateway's time.
+async fn heartbeat(session: &Session, context: Option<u64>) -> Result<Option<Timestamp>, Problem> {
     let context_tokens = context.and_then(count);
     let heartbeat = Command::from(agent::Heartbeat { context_tokens });
-    session.ask(heartbeat).await.map(drop)
+    match session.ask(heartbeat).await?.reply {
+        Reply::Agent(heard) => Ok(heard.now.heartbeat_at),
+        other => Err(unexpected(&other)),
+    }
 }
 
-async fn renew(session: &Session, task: &TaskView, now: Timestamp) -> Result<(), Problem> {
+/// Renews a lease of which little is left at `now`, milliseconds of the gateway's time.
+async fn renew(session: &Session, task: &TaskView, now: i64) -> Result<(), Problem> {
     let left = task
         .lease_until
-        .map(|until| (until.as_millis() - now.as_millis()) / 1_000);
+        .map(|until| (until.as_millis() - now) / 1_000);
     if left.is_none_or(|left| left >= RENEW_BELOW) {
         return Ok(());
     }
@@ -171,17 +209,17 @@ async fn report(
     session_id: &str,
     work: &Work,
     model: &Name,
-    tokens: Tokens,
+    usage: Usage,
 ) -> Result<(), Problem> {
     // Totals are cumulative within a meter's session; each model of a session is one meter.
     let meter = format!("{session_id}-{model}").to_lowercase();
     let meter: String = meter.chars().take(64).collect();
     let report = spend::Report {
         task: reference(&work.task)?,
-        input_tokens: count(tokens.input),
-        output_tokens: count(tokens.output),
-        cache_write_tokens: count(tokens.cache_write),
-        cache_read_tokens: count(tokens.cache_read),
+        input_tokens: count(usage.input),
+        output_tokens: count(usage.output),
+        cache_write_tokens: count(usage.cache_write),
+        cache_read_tokens: count(usage.cache_read),
         cash_usd_micro: None,
         messages: None,
         credits: None,

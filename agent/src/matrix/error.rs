@@ -53,6 +53,11 @@ pub enum MatrixError {
 }
 
 impl MatrixError {
+    /// Whether the server does not know the login any more.
+    pub fn is_forgotten(&self) -> bool {
+        matches!(self, Self::Refused { status: 401, .. })
+    }
+
     /// Whether the server said that there is no such thing.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Refused { status: 404, .. })

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use fleet_protocol::Timestamp;
 use fleet_protocol::scalar::Name;
 use serde_json::Value;
 
@@ -12,19 +13,44 @@ const FAMILIES: [&str; 3] = ["opus", "sonnet", "haiku"];
 /// The model of messages that the runtime wrote itself.
 const SYNTHETIC: &str = "<synthetic>";
 
-/// The messages of a transcript.
-pub(super) struct Messages {
+/// The messages of a session's transcripts.
+pub(crate) struct Messages {
     fallback: Name,
     /// By session, model and message: a message that is written again has one usage, its greatest.
-    seen: BTreeMap<(Name, Name, String), Usage>,
+    seen: BTreeMap<(Name, Name, String), Message>,
+    /// The last message of the session itself, not of a helper that it started.
+    last: Option<Usage>,
+}
+
+/// A message of the model.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Message {
+    /// What it used.
+    pub(crate) usage: Usage,
+    /// When its first part was written, by the clock of its machine.
+    pub(crate) at: Option<Timestamp>,
 }
 
 impl Messages {
-    pub(super) fn new(fallback: Name) -> Self {
+    /// None yet; `fallback` names a session that the lines do not name.
+    pub(crate) fn new(fallback: Name) -> Self {
         Self {
             fallback,
             seen: BTreeMap::new(),
+            last: None,
         }
+    }
+
+    /// Each message once, with its model.
+    pub(crate) fn each(&self) -> impl Iterator<Item = (&Name, &Message)> {
+        self.seen
+            .iter()
+            .map(|((_, model, _), message)| (model, message))
+    }
+
+    /// Tokens in the context now, if the lines say.
+    pub(crate) fn context(&self) -> Option<u64> {
+        self.last.map(Usage::all)
     }
 }
 
@@ -51,20 +77,28 @@ impl Reader for Messages {
         let Some(model) = family(model) else {
             return false;
         };
+        if line.get("isSidechain").and_then(Value::as_bool) != Some(true) {
+            self.last = Some(usage);
+        }
         let session = line.get("sessionId").and_then(Value::as_str);
         let session = session.and_then(name).unwrap_or(self.fallback.clone());
         let known = self
             .seen
             .entry((session, model, id.to_owned()))
             .or_default();
-        *known = known.most(usage);
+        known.usage = known.usage.most(usage);
+        let at = || line.get("timestamp").and_then(Value::as_str)?.parse().ok();
+        known.at = known.at.or_else(|| at().map(Timestamp));
         true
     }
 
     fn totals(self: Box<Self>) -> BTreeMap<(Name, Name), Usage> {
         let mut totals: BTreeMap<(Name, Name), Usage> = BTreeMap::new();
-        for ((session, model, _), usage) in self.seen {
-            totals.entry((session, model)).or_default().add(usage);
+        for ((session, model, _), message) in self.seen {
+            totals
+                .entry((session, model))
+                .or_default()
+                .add(message.usage);
         }
         totals
     }

@@ -172,8 +172,9 @@ impl FromRequestParts<App> for Caller {
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
             .map(|(_, token)| token.trim());
         let unknown = |detail: &str| {
-            Problem::new(Code::Unauthenticated, detail)
-                .remedy("send `Authorization: Bearer TOKEN` with a token of this fleet")
+            Problem::new(Code::Unauthenticated, detail).remedy(
+                "send `Authorization: Bearer TOKEN` with a token of this fleet; an agent gets one by: fleet agent join",
+            )
         };
         let token = token.ok_or_else(|| unknown("the request has no token"))?;
         app.tokens

@@ -15,14 +15,29 @@ impl World {
         arguments: &[&str],
         variables: &[(&str, &str)],
     ) -> Result<std::process::Output, Fault> {
+        Ok(self.command(arguments, variables)?.output().await?)
+    }
+
+    /// The same, not started yet; it is killed when its handle is dropped.
+    ///
+    /// # Errors
+    /// When the product is not there.
+    pub fn command(
+        &self,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Result<tokio::process::Command, Fault> {
         let mut command = tokio::process::Command::new(fleet()?);
         command
             .args(arguments)
             .env_clear()
             .envs(&self.environment)
             .envs(variables.iter().copied())
-            .stdin(std::process::Stdio::null());
-        Ok(command.output().await?)
+            .stdin(std::process::Stdio::null())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .kill_on_drop(true);
+        Ok(command)
     }
 
     /// The user id of an account of this fleet.

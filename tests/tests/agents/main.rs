@@ -7,9 +7,13 @@
 )]
 
 mod deliver;
+mod encrypted;
 mod examples;
+mod forgotten;
 mod gates;
 mod join;
+mod revoked;
+mod together;
 mod watch;
 
 use std::path::{Path, PathBuf};

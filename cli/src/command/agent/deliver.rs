@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use fleet_agent::connector::matrix::MatrixRoom;
 use fleet_agent::connector::{Connector, ConnectorError, Ways, of};
-use fleet_agent::credentials::Credentials;
+use fleet_agent::credentials::{Credentials, MatrixAccount};
 use fleet_agent::deliver::{Delivery, Step};
 use fleet_agent::matrix::Matrix;
 use fleet_protocol::roster::ConnectorKind;
 use serde_json::json;
 
+use super::join::account;
 use super::listen;
 use super::terminal::socket;
 use crate::Context;
@@ -25,7 +26,7 @@ const AGAIN: Duration = Duration::from_secs(5);
 pub(crate) async fn run(context: &Context, args: &AgentDeliver) -> Result<Exit, CliError> {
     let stop = stop_signal()?;
     let session = mcp::session(context)?;
-    let connector = connector(args).await?;
+    let connector = connector(context, args).await?;
     let health = connector.health().await?;
     context.out.progress(&health.found);
     if let Some(fault) = health.faults.into_iter().next() {
@@ -48,6 +49,10 @@ pub(crate) async fn run(context: &Context, args: &AgentDeliver) -> Result<Exit, 
                 waited_for.clear();
                 continue;
             }
+            Ok(Some(Step::Waits(ConnectorError::Forgotten(_)))) => {
+                delivery.reconnect(self::connector(context, args).await?);
+                continue;
+            }
             Ok(Some(Step::Waits(error))) => error.to_string(),
             Err(problem) if listen::is_passing(problem.code) => problem.detail,
             Err(problem) => return Err(CliError::Refused(Box::new(problem))),
@@ -64,7 +69,7 @@ pub(crate) async fn run(context: &Context, args: &AgentDeliver) -> Result<Exit, 
     }
 }
 
-async fn connector(args: &AgentDeliver) -> Result<Box<dyn Connector>, CliError> {
+async fn connector(context: &Context, args: &AgentDeliver) -> Result<Box<dyn Connector>, CliError> {
     let kind = match args.connector {
         AgentConnector::Tmux => ConnectorKind::Tmux,
         AgentConnector::Matrix => ConnectorKind::Matrix,
@@ -73,22 +78,31 @@ async fn connector(args: &AgentDeliver) -> Result<Box<dyn Connector>, CliError> 
     let ways = Ways {
         socket: socket(args.socket.as_deref()),
         room: match &args.room {
-            Some(room) => matrix_room(room).await?,
+            Some(room) => matrix_room(context, room).await?,
             None => None,
         },
     };
     Ok(of(kind, ways)?)
 }
 
-/// The room, as the agent's own account, where the credentials have one.
-async fn matrix_room(room: &str) -> Result<Option<MatrixRoom>, CliError> {
+/// The room, as the agent's own account, where the credentials have one. A device that the homeserver has
+/// forgotten is logged in again.
+async fn matrix_room(context: &Context, room: &str) -> Result<Option<MatrixRoom>, CliError> {
     let Some(file) = mcp::credentials_file() else {
         return Ok(None);
     };
     let Some(account) = Credentials::read(&file)?.matrix else {
         return Ok(None);
     };
-    let matrix = Matrix::with_token(account.homeserver, &account.access_token).await?;
+    let enter = async |account: MatrixAccount| {
+        Matrix::with_token(account.homeserver, &account.access_token).await
+    };
+    let matrix = match enter(account.clone()).await {
+        Err(error) if error.is_forgotten() => {
+            enter(account::again(context, &file, &account).await?).await?
+        }
+        entered => entered?,
+    };
     let room = if room.starts_with('#') {
         matrix.resolve(room).await?
     } else {

@@ -7,7 +7,7 @@
 pub(super) mod account;
 mod place;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use fleet_agent::credentials::Credentials;
 use fleet_client::Gateway;
@@ -29,26 +29,26 @@ use crate::command::say;
 use crate::error::CliError;
 use crate::exit::Exit;
 
+/// Names that are tried, where others take them at the same moment.
+const TRIES: u32 = 8;
+
 /// Joins as a new agent, or comes back as a new incarnation of one that has joined here.
 pub(crate) async fn run(context: &Context, args: &AgentJoin) -> Result<Exit, CliError> {
     let host = match &args.host {
         Some(host) => host.clone(),
         None => place::this_machine()?,
     };
+    // One at a time: the second process that joins as an agent is the newer incarnation of the same.
+    let _lock = place::lock_role(args, &host)?;
     let joined = match place::known(args, &host)? {
         Some(path) => {
-            // One at a time: the second process that joins as this agent is the newer incarnation.
             let _lock = place::lock(&path)?;
-            let credentials = Credentials::read(&path)?;
-            check_role(args, &credentials)?;
-            let credentials = match credentials.agent.incarnation {
-                0 => enter(context, args, credentials, &path).await?,
-                _ => back(context, credentials, &path).await?,
-            };
+            let credentials = resume(context, args, &path).await?;
             (path, credentials)
         }
         None => new(context, args, &host).await?,
     };
+    warn_if_exposed(context, &joined.1)?;
     let (
         path,
         Credentials {
@@ -70,6 +70,29 @@ pub(crate) async fn run(context: &Context, args: &AgentJoin) -> Result<Exit, Cli
     Ok(Exit::Done)
 }
 
+/// Says that the token travels where others may read it.
+fn warn_if_exposed(context: &Context, credentials: &Credentials) -> Result<(), CliError> {
+    let gateway = Gateway::new(credentials.gateway.clone(), credentials.token.as_str())?;
+    if gateway.is_exposed() {
+        context.out.progress(&format!(
+            "{} is on another machine and has no TLS: whoever is on the way reads the agent's token. Put TLS in front of it, \
+             name its https address in gateway.url, and join again",
+            gateway.base()
+        ));
+    }
+    Ok(())
+}
+
+/// Goes on with the credentials that an agent has here.
+async fn resume(context: &Context, args: &AgentJoin, path: &Path) -> Result<Credentials, CliError> {
+    let credentials = Credentials::read(path)?;
+    check_role(args, &credentials)?;
+    match credentials.agent.incarnation {
+        0 => enter(context, args, credentials, path).await,
+        _ => back(context, credentials, path).await,
+    }
+}
+
 fn check_role(args: &AgentJoin, credentials: &Credentials) -> Result<(), CliError> {
     if credentials.role == args.role {
         return Ok(());
@@ -80,19 +103,42 @@ fn check_role(args: &AgentJoin, credentials: &Credentials) -> Result<(), CliErro
     )))
 }
 
-/// Makes a new agent: its name, its account, its token.
+/// Makes a new agent. Where another machine takes its name at the same moment, it gets the next one, unless
+/// the name was asked for.
 async fn new(
     context: &Context,
     args: &AgentJoin,
     host: &Name,
-) -> Result<(std::path::PathBuf, Credentials), CliError> {
+) -> Result<(PathBuf, Credentials), CliError> {
+    let operator = say::gateway(&context.settings()?)?;
+    let mut left = TRIES;
+    loop {
+        left -= 1;
+        let name = match &args.name {
+            Some(name) => free(&operator, name).await?,
+            None => next_of_role(&operator, &args.role).await?,
+        };
+        match make(context, &operator, args, name, host).await {
+            Err(error) if is_taken(&error) && args.name.is_none() && left > 0 => {}
+            made => return made,
+        }
+    }
+}
+
+fn is_taken(error: &CliError) -> bool {
+    error.problem().is_some_and(|p| p.code == Code::Exists)
+}
+
+/// Makes an agent of a name: its account, its token.
+async fn make(
+    context: &Context,
+    operator: &Gateway,
+    args: &AgentJoin,
+    name: Name,
+    host: &Name,
+) -> Result<(PathBuf, Credentials), CliError> {
     let settings = context.settings()?;
-    let operator = say::gateway(&settings)?;
-    let name = match &args.name {
-        Some(name) => free(&operator, name).await?,
-        None => next_of_role(&operator, &args.role).await?,
-    };
-    let user: UserId = format!("@agent-{name}-{host}:{}", server(&operator).await?)
+    let user: UserId = format!("@agent-{name}-{host}:{}", server(operator).await?)
         .parse()
         .map_err(|e| CliError::Usage(format!("the user of {name} on {host} {e}")))?;
     let path = place::file(args, &name, host)?;
@@ -114,8 +160,12 @@ async fn new(
         },
     };
     credentials.store(&path)?;
-    let credentials = admit(context, &operator, args, credentials, &user, &path).await?;
-    Ok((path, credentials))
+    let admitted = admit(context, operator, args, credentials, &user, &path).await;
+    if admitted.as_ref().is_err_and(is_taken) {
+        // The name is another's: nothing is left here to go on with.
+        std::fs::remove_file(&path).map_err(|e| CliError::file(&path, e))?;
+    }
+    Ok((path, admitted?))
 }
 
 /// Goes on with a join that was cut off.
@@ -168,12 +218,14 @@ pub(crate) async fn enroll(
     register: agent::Register,
     token: &str,
 ) -> Result<AgentIdentity, CliError> {
-    if let Some(user) = register.user.clone() {
+    let (name, host) = (register.name.clone(), register.host.clone());
+    let user = register.user.clone();
+    // First of all: where the name is another's, nothing else is done.
+    let incarnation = incarnation(write(operator, None, register.into()).await?)?;
+    if let Some(user) = user {
         let role = Some(GrantRole::Agent);
         write(operator, None, member::Add { user, role }.into()).await?;
     }
-    let (name, host) = (register.name.clone(), register.host.clone());
-    let incarnation = incarnation(write(operator, None, register.into()).await?)?;
     let token = agent::Token {
         name: name.clone(),
         sha256: sha256(token)?,

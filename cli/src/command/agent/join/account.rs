@@ -1,5 +1,8 @@
 //! The Matrix account of an agent, where the configuration says how accounts are made.
 
+use std::path::Path;
+
+use fleet_agent::connector::ConnectorError;
 use fleet_agent::credentials::{Credentials, MatrixAccount};
 use fleet_agent::matrix::{Matrix, MatrixError};
 use fleet_homeserver::Secret;
@@ -69,6 +72,31 @@ pub(super) async fn lost(
         // Away for now: the gateway is enough to come back.
         Err(_) => Ok(None),
     }
+}
+
+/// Logs in again where the homeserver has forgotten `account`, and keeps that in the agent's file. The agent
+/// stays the incarnation it is.
+pub(in crate::command::agent) async fn again(
+    context: &Context,
+    file: &Path,
+    account: &MatrixAccount,
+) -> Result<MatrixAccount, CliError> {
+    let _lock = super::place::lock(file)?;
+    let mut credentials = Credentials::read(file)?;
+    // Another process of the agent may have done it meanwhile.
+    if let Some(known) = credentials.matrix.take().filter(|known| known != account) {
+        return Ok(known);
+    }
+    let Some(again) = ensure(&context.settings()?, &account.user_id).await? else {
+        return Err(ConnectorError::Forgotten(account.user_id.to_string()).into());
+    };
+    credentials.matrix = Some(again.clone());
+    credentials.store(file)?;
+    context.out.progress(&format!(
+        "the homeserver had forgotten the device of {}; it is logged in again",
+        account.user_id
+    ));
+    Ok(again)
 }
 
 /// What became of an account.

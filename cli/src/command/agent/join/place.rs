@@ -50,10 +50,15 @@ pub(super) fn file(args: &AgentJoin, name: &Name, host: &Name) -> Result<PathBuf
         Some(path) => path.clone(),
         None => folder()?.join(file_name(name, host)),
     };
-    if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).map_err(|e| CliError::file(folder, e))?;
-    }
+    make_folder(&path)?;
     Ok(path)
+}
+
+fn make_folder(file: &Path) -> Result<(), CliError> {
+    match file.parent().filter(|p| !p.as_os_str().is_empty()) {
+        Some(folder) => std::fs::create_dir_all(folder).map_err(|e| CliError::file(folder, e)),
+        None => Ok(()),
+    }
 }
 
 fn file_name(name: &Name, host: &Name) -> String {
@@ -75,9 +80,22 @@ fn folder() -> Result<PathBuf, CliError> {
     Ok(state.join("fleet/agents"))
 }
 
+/// Held while a process joins as an agent of a role here, as which one is not known yet.
+pub(super) fn lock_role(args: &AgentJoin, host: &Name) -> Result<File, CliError> {
+    let file = match &args.credentials {
+        Some(path) => path.with_extension("join"),
+        None => folder()?.join(format!("{}@{host}.join", args.role)),
+    };
+    make_folder(&file)?;
+    hold(file)
+}
+
 /// Held while a process joins with a file or changes it.
 pub(super) fn lock(path: &Path) -> Result<File, CliError> {
-    let lock = path.with_extension("lock");
+    hold(path.with_extension("lock"))
+}
+
+fn hold(lock: PathBuf) -> Result<File, CliError> {
     let fault = |e| CliError::file(&lock, e);
     let file = File::options()
         .create(true)
