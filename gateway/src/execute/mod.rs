@@ -2,6 +2,7 @@
 
 use fleet_protocol::event::LeaseClaim;
 use fleet_protocol::outbox::{Attention, Message, Post, Relation, Target};
+use fleet_protocol::problem::Code;
 use fleet_protocol::scalar::{Name, UserId};
 use fleet_protocol::verbs::member::GrantRole;
 use fleet_protocol::{Document, Problem, Reader, Timestamp};
@@ -188,6 +189,16 @@ pub(crate) enum Stop {
     /// For a fault of the database: retried where that can help, else journalled as failed.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
+}
+
+impl Stop {
+    /// The code of a refusal; none for a fault.
+    pub(crate) fn code(&self) -> Option<Code> {
+        match self {
+            Self::Refused(problem) => Some(problem.code),
+            Self::Database(_) => None,
+        }
+    }
 }
 
 impl From<Problem> for Stop {

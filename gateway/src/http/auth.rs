@@ -1,7 +1,7 @@
 //! Tokens: whose they are and what they may be used for.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use axum::extract::FromRequestParts;
 use axum::http::{header, request::Parts};
@@ -26,6 +26,9 @@ const TRUSTED: SignedDuration = SignedDuration::from_secs(5);
 /// Tokens remembered at once.
 const REMEMBERED: usize = 1024;
 
+/// What is said of a token that the register does not have.
+const REVOKED: &str = "the token is not known here, or was revoked";
+
 /// Who calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Caller {
@@ -35,6 +38,8 @@ pub(crate) struct Caller {
     /// For whom it acts.
     pub(crate) user: Option<UserId>,
     scopes: Vec<Scope>,
+    /// SHA-256 of the token; none for who is in this process.
+    digest: Option<[u8; 32]>,
 }
 
 impl Caller {
@@ -45,6 +50,7 @@ impl Caller {
             tenant,
             user: Some(user),
             scopes: vec![Scope::Operator, Scope::Agent],
+            digest: None,
         }
     }
 
@@ -97,22 +103,35 @@ impl Tokens {
         Ok(found)
     }
 
+    /// Refuses a caller whose token was revoked since it was looked up.
+    ///
+    /// # Errors
+    /// [`Code::Unauthenticated`], or the register's.
+    pub(crate) async fn check(&self, core: &Core, caller: &Caller) -> Result<(), Failure> {
+        let Some(digest) = &caller.digest else {
+            return Ok(());
+        };
+        if look(core, digest).await?.is_some() {
+            return Ok(());
+        }
+        self.known().remove(digest);
+        Err(unknown(REVOKED).into())
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<[u8; 32], (Caller, Timestamp)>> {
+        // A panic elsewhere leaves nothing half written here.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn remembered(&self, digest: &[u8; 32], now: Timestamp) -> Option<Caller> {
-        let known = self
-            .0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        known
+        self.known()
             .get(digest)
             .filter(|(_, at)| now.0.duration_since(at.0) < TRUSTED && now >= *at)
             .map(|(caller, _)| caller.clone())
     }
 
     fn remember(&self, digest: [u8; 32], caller: Caller, now: Timestamp) {
-        let mut known = self
-            .0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut known = self.known();
         if known.len() >= REMEMBERED {
             known.clear();
         }
@@ -157,7 +176,14 @@ async fn look(core: &Core, digest: &[u8; 32]) -> Result<Option<Caller>, Stop> {
         name: row.name.parse().map_err(decode)?,
         user,
         scopes,
+        digest: Some(*digest),
     }))
+}
+
+fn unknown(detail: &str) -> Problem {
+    Problem::new(Code::Unauthenticated, detail).remedy(
+        "send `Authorization: Bearer TOKEN` with a token of this fleet; an agent gets one by: fleet agent join",
+    )
 }
 
 impl FromRequestParts<App> for Caller {
@@ -171,15 +197,10 @@ impl FromRequestParts<App> for Caller {
             .and_then(|v| v.split_once(' '))
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
             .map(|(_, token)| token.trim());
-        let unknown = |detail: &str| {
-            Problem::new(Code::Unauthenticated, detail).remedy(
-                "send `Authorization: Bearer TOKEN` with a token of this fleet; an agent gets one by: fleet agent join",
-            )
-        };
         let token = token.ok_or_else(|| unknown("the request has no token"))?;
         app.tokens
             .caller(&app.core, token)
             .await?
-            .ok_or_else(|| unknown("the token is not known here, or was revoked").into())
+            .ok_or_else(|| unknown(REVOKED).into())
     }
 }

@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 
 use super::problem::Failure;
 use super::{App, Caller};
+use crate::execute::Stop;
 use crate::{Scope, bot_lease, calls, db, inbox, incident, outbox, rooms, settle, submit};
 
 /// The longest wait for the outbox.
@@ -78,7 +79,21 @@ pub(crate) async fn commands(
 ) -> Answer<Receipt> {
     caller.needs(&[Scope::Operator, Scope::Agent])?;
     let key = key(&headers)?;
-    Ok(Json(calls::command(&app.core, &caller, key, &call).await?))
+    let done = calls::command(&app.core, &caller, key, &call).await;
+    let refused = match &done {
+        Ok(receipt) => receipt.problem.as_ref().map(|p| p.code),
+        Err(stop) => stop.code(),
+    };
+    still_known(&app, &caller, refused).await?;
+    Ok(Json(done?))
+}
+
+/// Who was revoked a moment ago, or while it waited, is told that, whatever the register lacks of it by now.
+async fn still_known(app: &App, caller: &Caller, refused: Option<Code>) -> Result<(), Failure> {
+    match refused {
+        Some(Code::NotYourself | Code::NoGrant) => app.tokens.check(&app.core, caller).await,
+        _ => Ok(()),
+    }
 }
 
 fn key(headers: &HeaderMap) -> Result<&str, Problem> {
@@ -108,11 +123,13 @@ pub(crate) async fn queries(
             .wait
             .map_or(LONGEST_WAIT, |s| Duration::from_secs(s.get()));
         let wait = wait.min(LONGEST_WAIT);
-        return Ok(Json(
-            inbox::wait(&app.core, &caller, &call, wait, &app.stopping).await?,
-        ));
+        let taken = inbox::wait(&app.core, &caller, &call, wait, &app.stopping).await;
+        still_known(&app, &caller, taken.as_ref().err().and_then(Stop::code)).await?;
+        return Ok(Json(taken?));
     }
-    Ok(Json(calls::query(&app.core, &caller, &call).await?.reply))
+    let answer = calls::query(&app.core, &caller, &call).await;
+    still_known(&app, &caller, answer.as_ref().err().and_then(Stop::code)).await?;
+    Ok(Json(answer?.reply))
 }
 
 /// How long to wait for rows.
