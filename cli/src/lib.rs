@@ -81,7 +81,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
 /// and less memory.
 fn runtime(command: Option<&str>) -> std::io::Result<tokio::runtime::Runtime> {
     let mut builder = match command {
-        Some("up" | "demo" | "bench" | "simulate" | "gateway" | "bot" | "doctor") => {
+        Some("up" | "demo" | "bench" | "gateway" | "bot" | "doctor") => {
             tokio::runtime::Builder::new_multi_thread()
         }
         _ => tokio::runtime::Builder::new_current_thread(),

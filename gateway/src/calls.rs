@@ -1,18 +1,22 @@
 //! Calls outside of rooms: commands once per key, queries.
 
+mod admission;
+mod claims;
+
 use fleet_protocol::envelope::{Call, Receipt};
 use fleet_protocol::language::{Command, Query};
 use fleet_protocol::problem::{Code, Place as At};
 use fleet_protocol::scalar::Name;
 use fleet_protocol::{Problem, Reply, Request};
-use serde_json::json;
 use uuid::Uuid;
+
+use admission::{Looked, record};
+pub(crate) use claims::together;
 
 use crate::db::{self, Tx};
 use crate::execute::{Actor, Place, Stop};
 use crate::http::Caller;
-use crate::journal::{self, Ask, Entry, Seen};
-use crate::outbox;
+use crate::journal::{self, Ask, Seen};
 use crate::run::{self, Core, Ended, Job};
 
 /// The room in which a call counts that names none.
@@ -81,6 +85,15 @@ pub(crate) struct Done {
 }
 
 impl Done {
+    /// What became of it when it ran before.
+    fn again(receipt: Receipt) -> Self {
+        Self {
+            receipt,
+            has_said: false,
+            woken: Vec::new(),
+        }
+    }
+
     /// Once it is committed: wakes who waits for what was written. Its receipt.
     pub(crate) fn told(self, core: &Core) -> Receipt {
         if self.has_said {
@@ -103,77 +116,25 @@ pub(crate) async fn within(
     key: &str,
     call: &Call<Command>,
 ) -> Result<Done, Stop> {
-    let key = &journal::key_of(caller.principal(), key);
-    let request = &Request::Command(call.request.clone());
-    let tenant = &caller.tenant;
-    let mut seen = journal::look(tx, &ask(caller, key, call)).await?;
-    let digest = journal::digest(request, call.agent.as_ref(), call.lease.as_ref());
-    if let Some(prior) = seen.prior.take() {
-        let receipt = prior.replay(&digest);
-        return match &receipt.problem {
-            Some(problem) if problem.code == Code::KeyReused => Err(problem.clone().into()),
-            _ => Ok(Done {
-                receipt,
-                has_said: false,
-                woken: Default::default(),
-            }),
-        };
-    }
-    let (actor, place) = (actor(caller, call, &seen), place(&seen));
-    let (admission, now, zone) = (core.ids.next(), core.clock.now(), run::zone(&seen.zone)?);
-    let job = Job {
-        tenant,
-        zone: &zone,
-        actor: &actor,
-        place: &place,
-        admission,
-        now,
+    let key = journal::key_of(caller.principal(), key);
+    let seen = journal::look(tx, &ask(caller, &key, call)).await?;
+    let fresh = match Looked::of(core, caller, key, call, seen)? {
+        Looked::Known(receipt) => return Ok(Done::again(*receipt)),
+        Looked::Fresh(fresh) => fresh,
     };
-    let mut ended = match may(call, &seen, &actor, request) {
-        Err(problem) => Ended::refused(problem, admission),
-        Ok(()) => {
+    let ended = match &fresh.refusal {
+        Some(problem) => Ended::refused(problem.clone(), fresh.admission),
+        None => {
+            let job = fresh.job();
             run::settle(tx, &job, core.ids.as_ref(), async |exec| {
-                run::request(exec, request).await.map(Some)
+                run::request(exec, &fresh.request).await.map(Some)
             })
             .await?
         }
     };
-    let receipt = ended.receipt(admission, key);
-    let body = journal::encode(
-        &json!({ "request": request, "agent": call.agent, "lease": call.lease, "chain": call.chain, "room": call.room }),
-    )?;
-    let authority = json!({ "roles": actor.roles, "token": caller.name });
-    let entry = Entry {
-        tenant,
-        digest: &digest,
-        principal: &actor.principal,
-        room: None,
-        verb: Some(request.name()),
-        body: &body,
-        authority: &authority,
-        now,
-        receipt: &receipt,
-    };
-    if !journal::write(tx, &entry).await? {
-        // Admitted by somebody else in between: the next try answers what they stored.
-        return Err(Stop::Database(db::again()));
-    }
-    let rows = std::mem::take(&mut ended.rows);
-    let (has_said, woken) = (!rows.is_empty(), std::mem::take(&mut ended.woken));
-    let source = outbox::Source {
-        tenant,
-        place: &place,
-        cause: Some(admission),
-        now,
-        device: None,
-    };
-    outbox::write(tx, &source, rows).await?;
-    entry.log("http", "");
-    Ok(Done {
-        receipt,
-        has_said,
-        woken,
-    })
+    let done = record(tx, vec![(*fresh, ended)]).await?;
+    let first = done.into_iter().next().ok_or(sqlx::Error::RowNotFound)?;
+    Ok(first)
 }
 
 /// The answer to a query, and the agent that asked.

@@ -2,21 +2,23 @@
 //!
 //! Claims of a tenant come one after the other: each looks at the fleet's switches and at the limits that the one
 //! before it changed. Alone, each also waits for its own commit to reach the disk. What waits at this process is
-//! therefore taken together: one transaction, each claim behind a savepoint of its own with its own journal row, one
+//! therefore taken together: one transaction, read and written as a set where it is plain, each with its own journal row, one
 //! commit. When anything is wrong with the shared transaction, each is done alone, as it would have been.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use fleet_protocol::envelope::{Call, Receipt};
 use fleet_protocol::language::Command;
 use fleet_protocol::scalar::Name;
+use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::calls;
-use crate::db;
+use crate::db::{self, Tx};
 use crate::execute::{Stop, task};
 use crate::http::Caller;
 use crate::run::Core;
@@ -76,41 +78,62 @@ pub(crate) async fn run(core: Arc<Core>, mut queue: Queue, stop: CancellationTok
             () = stop.cancelled() => return,
             n = queue.0.recv_many(&mut taken, MOST) => if n == 0 { return },
         }
-        let mut tenants: BTreeMap<Name, Vec<Waiting>> = BTreeMap::new();
+        let tenants: BTreeSet<Name> = taken.iter().map(|w| w.caller.tenant.clone()).collect();
+        let opened = join_all(tenants.iter().map(|tenant| open(&core, tenant))).await;
+        // While the tenants were waited for, more came.
+        while taken.len() < MOST
+            && let Ok(waiting) = queue.0.try_recv()
+        {
+            taken.push(waiting);
+        }
+        let mut claims: BTreeMap<Name, Vec<Waiting>> = BTreeMap::new();
         for waiting in taken.drain(..) {
             let tenant = waiting.caller.tenant.clone();
-            tenants.entry(tenant).or_default().push(waiting);
+            claims.entry(tenant).or_default().push(waiting);
         }
-        let all = tenants.iter_mut().map(|(tenant, claims)| {
-            let claims = std::mem::take(claims);
-            of_tenant(&core, tenant, claims)
+        let mut opened: BTreeMap<Name, Tx> = tenants
+            .into_iter()
+            .zip(opened)
+            .filter_map(|(tenant, tx)| Some((tenant, tx?)))
+            .collect();
+        let all = claims.into_iter().map(|(tenant, claims)| {
+            let tx = opened.remove(&tenant);
+            of_tenant(&core, tenant, tx, claims)
         });
         join_all(all).await;
     }
 }
 
+/// A transaction in which it is a tenant's turn.
+async fn open(core: &Core, tenant: &Name) -> Option<Tx> {
+    let opened = async {
+        let mut tx = db::begin(&core.pool, tenant).await?;
+        task::take_turn(&mut tx, tenant).await?;
+        Ok::<Tx, sqlx::Error>(tx)
+    };
+    // Why not, each claim is told when it is done alone.
+    opened.await.ok()
+}
+
 /// Does the claims of one tenant, and answers each.
-async fn of_tenant(core: &Core, tenant: &Name, claims: Vec<Waiting>) {
+async fn of_tenant(core: &Core, tenant: Name, tx: Option<Tx>, claims: Vec<Waiting>) {
     let mut keys = BTreeSet::new();
     // A key that comes twice is a repetition of the first, and looks at what became of that.
     let (firsts, again): (Vec<_>, Vec<_>) = claims
         .into_iter()
         .partition(|w| keys.insert(journal_key(w)));
     metrics::histogram!("fleet_claims_together").record(u32::try_from(firsts.len()).unwrap_or(0));
-    let mut left = match firsts.len() {
-        0 | 1 => firsts,
-        _ => match together(core, tenant, &firsts).await {
-            Ok(receipts) => {
-                for (waiting, receipt) in firsts.into_iter().zip(receipts) {
-                    answer(waiting, receipt);
-                }
-                Vec::new()
+    let mut left = match together(core, tx, &firsts).await {
+        Some(receipts) => {
+            for (waiting, receipt) in firsts.into_iter().zip(receipts) {
+                answer(waiting, receipt);
             }
-            Err(error) => {
-                tracing::warn!(%tenant, claims = firsts.len(), %error, "claims are done one by one");
-                firsts
-            }
-        },
+            Vec::new()
+        }
+        None => {
+            tracing::warn!(%tenant, claims = firsts.len(), "claims are done one by one");
+            firsts
+        }
     };
     left.extend(again);
     for waiting in left {
@@ -131,31 +154,31 @@ fn answer(waiting: Waiting, receipt: Result<Receipt, Stop>) {
     let _ = waiting.answer.send(receipt);
 }
 
-/// One transaction for all of them. The locks are taken first, in the order in which everybody takes them: the
-/// switches, the tasks that are named, the limits.
+/// One transaction for all of them; none when something is wrong with it, and each must be done alone.
 async fn together(
     core: &Core,
-    tenant: &Name,
+    tx: Option<Tx>,
     claims: &[Waiting],
-) -> Result<Vec<Result<Receipt, Stop>>, Stop> {
-    let mut tx = db::begin(&core.pool, tenant).await?;
-    let named = claims.iter().filter_map(|w| match &w.call.request {
-        Command::TaskClaim(claim) => claim.task,
-        _ => None,
-    });
-    task::lock_for(&mut tx, tenant, named).await?;
-    let mut all = Vec::with_capacity(claims.len());
-    for Waiting {
-        caller, key, call, ..
-    } in claims
-    {
-        db::mark(&mut tx).await?;
-        match calls::within(core, &mut tx, caller, key, call).await {
-            Err(Stop::Database(error)) => return Err(Stop::Database(error)),
-            done => all.push(done),
+) -> Option<Vec<Result<Receipt, Stop>>> {
+    let mut tx = tx?;
+    let asked: Vec<_> = claims
+        .iter()
+        .map(|w| (&w.caller, w.key.as_str(), &w.call))
+        .collect();
+    let done = async {
+        let done = calls::together(core, &mut tx, &asked).await?;
+        tx.commit().await?;
+        Ok::<_, sqlx::Error>(done)
+    };
+    // A panic in the middle of it must not be the end of all claims.
+    let done = match AssertUnwindSafe(done).catch_unwind().await {
+        Ok(Ok(done)) => done,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "claims that were taken together failed");
+            return None;
         }
-    }
-    tx.commit().await?;
-    let told = all.into_iter().map(|done| done.map(|d| d.told(core)));
-    Ok(told.collect())
+        Err(_) => return None,
+    };
+    let told = done.into_iter().map(|done| done.map(|d| d.told(core)));
+    Some(told.collect())
 }

@@ -5,14 +5,17 @@ use fleet_protocol::event::AgentIdentity;
 use fleet_protocol::problem::Code;
 use fleet_protocol::scalar::{Name, UserId};
 use fleet_protocol::verbs::member::GrantRole;
-use fleet_protocol::{Problem, Reply, Timestamp};
+use fleet_protocol::{Problem, Reply};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::db;
 use crate::execute::ActingAgent;
+
+mod entry;
+
+pub(crate) use entry::{Entry, write, write_all};
 
 /// The digest of a key that was redacted before it arrived: whatever comes under it never runs.
 pub(crate) const REDACTED: &str = "redacted";
@@ -91,71 +94,90 @@ impl Prior {
     }
 }
 
-/// Reads all that admission needs in one statement.
+/// Reads all that an admission needs in one statement.
 pub(crate) async fn look(tx: &mut PgConnection, ask: &Ask<'_>) -> Result<Seen, sqlx::Error> {
-    let row = sqlx::query!(
-        r#"SELECT t.zone,
-               EXISTS (SELECT FROM fleet.bot_leases l WHERE l.tenant_id = $1 AND l.account = $6 AND l.epoch = $7) AS "lease_ok!",
+    let seen = look_all(tx, std::slice::from_ref(ask)).await?;
+    seen.into_iter().next().ok_or(sqlx::Error::RowNotFound)
+}
+
+/// Reads all that admissions of one tenant need in one statement, in their order.
+pub(crate) async fn look_all(
+    tx: &mut PgConnection,
+    asks: &[Ask<'_>],
+) -> Result<Vec<Seen>, sqlx::Error> {
+    let Some(tenant) = asks.first().map(|a| a.tenant) else {
+        return Ok(Vec::new());
+    };
+    let column = |of: &dyn Fn(&Ask<'_>) -> Option<String>| -> Vec<Option<String>> {
+        asks.iter().map(of).collect()
+    };
+    let owned = |text: &str| Some(text.to_owned());
+    let epochs: Vec<Option<i64>> = asks.iter().map(|a| a.lease.map(|l| l.1)).collect();
+    let rows = sqlx::query!(
+        r#"SELECT k.key AS "key!", t.zone,
+               EXISTS (SELECT FROM fleet.bot_leases l WHERE l.tenant_id = $1 AND l.account = k.account AND l.epoch = k.epoch) AS "lease_ok!",
                r.id AS "room?", r.key AS "room_key?", r.mark_event_id AS "mark?", r.may_command AS "may_command?",
-               coalesce(r.room_id <> $4, false) AS "is_former!",
+               coalesce(r.room_id <> k.room_id, false) AS "is_former!",
                ARRAY(SELECT DISTINCT g.role FROM fleet.grants g
-                     WHERE g.tenant_id = $1 AND g.user_id = $3 AND (g.room_key IS NULL OR g.room_key = r.key)) AS "roles!",
+                     WHERE g.tenant_id = $1 AND g.user_id = k.user_id AND (g.room_key IS NULL OR g.room_key = r.key)) AS "roles!",
                a.id AS "agent_id?", a.name AS "agent_name?", a.host AS "agent_host?", a.incarnation AS "agent_incarnation?",
                j.id AS "prior_id?", j.digest AS "prior_digest?", j.outcome AS "prior_outcome?",
                j.reply AS "prior_reply?", j.problem AS "prior_problem?"
-           FROM fleet.tenants t
-           LEFT JOIN fleet.rooms r ON r.tenant_id = $1 AND (r.room_id = $4 OR r.key = $5 OR $4 = ANY (r.former_room_ids))
-           LEFT JOIN fleet.agents a ON a.tenant_id = $1 AND a.user_id = $3 AND a.retired_at IS NULL
-           LEFT JOIN fleet.admitted j ON j.tenant_id = $1 AND j.key = $2
-           WHERE t.tenant_id = $1
-           ORDER BY (r.room_id = $4) DESC NULLS LAST LIMIT 1"#,
-        ask.tenant.as_str(),
-        ask.key,
-        ask.user.map(UserId::as_str),
-        ask.room_id,
-        ask.room_key,
-        ask.lease.map(|l| l.0),
-        ask.lease.map(|l| l.1),
+           FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[])
+               WITH ORDINALITY AS k (key, user_id, room_id, room_key, account, epoch, place)
+           JOIN fleet.tenants t ON t.tenant_id = $1
+           LEFT JOIN LATERAL (SELECT * FROM fleet.rooms r
+               WHERE r.tenant_id = $1 AND (r.room_id = k.room_id OR r.key = k.room_key OR k.room_id = ANY (r.former_room_ids))
+               ORDER BY (r.room_id = k.room_id) DESC NULLS LAST LIMIT 1) r ON true
+           LEFT JOIN fleet.agents a ON a.tenant_id = $1 AND a.user_id = k.user_id AND a.retired_at IS NULL
+           LEFT JOIN fleet.admitted j ON j.tenant_id = $1 AND j.key = k.key
+           ORDER BY k.place"#,
+        tenant.as_str(),
+        &column(&|a| owned(a.key)) as &[Option<String>],
+        &column(&|a| a.user.map(ToString::to_string)) as &[Option<String>],
+        &column(&|a| a.room_id.and_then(owned)) as &[Option<String>],
+        &column(&|a| a.room_key.and_then(owned)) as &[Option<String>],
+        &column(&|a| a.lease.and_then(|l| owned(l.0))) as &[Option<String>],
+        &epochs as &[Option<i64>],
     )
-    .fetch_one(&mut *tx)
+    .fetch_all(&mut *tx)
     .await?;
-    let agent = match (
-        row.agent_id,
-        row.agent_name,
-        row.agent_host,
-        row.agent_incarnation,
-    ) {
-        (Some(id), Some(name), Some(host), Some(incarnation)) => Some(ActingAgent {
-            id,
-            name: stored(&name)?,
-            host: stored(&host)?,
-            incarnation: incarnation.unsigned_abs(),
-        }),
-        _ => None,
-    };
-    let prior = match (row.prior_id, row.prior_digest, row.prior_outcome) {
-        (Some(id), Some(digest), Some(outcome)) => Some(prior(
-            id,
-            ask.key,
-            digest,
-            &outcome,
-            row.prior_reply,
-            row.prior_problem,
-        )?),
-        _ => None,
-    };
-    Ok(Seen {
-        zone: row.zone,
-        lease_ok: row.lease_ok,
-        room: row.room,
-        room_key: row.room_key.as_deref().map(stored).transpose()?,
-        mark: row.mark,
-        is_former: row.is_former,
-        may_command: grants(&row.may_command.unwrap_or_default()),
-        roles: grants(&row.roles),
-        agent,
-        prior,
-    })
+    let seen = rows.into_iter().map(|row| {
+        let agent = match (
+            row.agent_id,
+            row.agent_name,
+            row.agent_host,
+            row.agent_incarnation,
+        ) {
+            (Some(id), Some(name), Some(host), Some(incarnation)) => Some(ActingAgent {
+                id,
+                name: stored(&name)?,
+                host: stored(&host)?,
+                incarnation: incarnation.unsigned_abs(),
+            }),
+            _ => None,
+        };
+        let prior = match (row.prior_id, row.prior_digest, row.prior_outcome) {
+            (Some(id), Some(digest), Some(outcome)) => {
+                let (reply, problem) = (row.prior_reply, row.prior_problem);
+                Some(prior(id, &row.key, digest, &outcome, reply, problem)?)
+            }
+            _ => None,
+        };
+        Ok(Seen {
+            zone: row.zone,
+            lease_ok: row.lease_ok,
+            room: row.room,
+            room_key: row.room_key.as_deref().map(stored).transpose()?,
+            mark: row.mark,
+            is_former: row.is_former,
+            may_command: grants(&row.may_command.unwrap_or_default()),
+            roles: grants(&row.roles),
+            agent,
+            prior,
+        })
+    });
+    seen.collect()
 }
 
 fn grants(words: &[String]) -> Vec<GrantRole> {
@@ -228,80 +250,6 @@ where
 {
     text.parse()
         .map_err(|e: T::Err| sqlx::Error::Decode(e.into()))
-}
-
-/// A row of the journal.
-pub(crate) struct Entry<'a> {
-    /// The tenant.
-    pub(crate) tenant: &'a Name,
-    /// Over what was asked.
-    pub(crate) digest: &'a str,
-    /// Who asked.
-    pub(crate) principal: &'a str,
-    /// From which room.
-    pub(crate) room: Option<Uuid>,
-    /// The verb.
-    pub(crate) verb: Option<&'a str>,
-    /// What was asked.
-    pub(crate) body: &'a Value,
-    /// On which authority.
-    pub(crate) authority: &'a Value,
-    /// When.
-    pub(crate) now: Timestamp,
-    /// What became of it.
-    pub(crate) receipt: &'a Receipt,
-}
-
-impl Entry<'_> {
-    /// The one log line of a command, found by its reference; and what is counted.
-    pub(crate) fn log(&self, surface: &'static str, room: &str) {
-        let Receipt {
-            id,
-            key,
-            outcome,
-            problem,
-            ..
-        } = self.receipt;
-        let (reference, verb) = (reference(*id), self.verb.unwrap_or(""));
-        let code = problem.as_ref().map_or("", |p| p.code.as_str());
-        let (outcome, principal) = (word(*outcome), self.principal);
-        if self.receipt.outcome == Outcome::Skipped {
-            tracing::debug!(reference, receipt = %id, key, room, "skipped");
-        } else {
-            tracing::info!(reference, receipt = %id, verb, outcome, code, principal, surface, room, key, "command");
-        }
-        metrics::counter!("fleet_requests_total", "verb" => verb.to_owned(), "outcome" => outcome, "surface" => surface)
-            .increment(1);
-    }
-}
-
-/// Writes a row; `false` when the key was admitted meanwhile, and this transaction must be undone.
-pub(crate) async fn write(tx: &mut PgConnection, entry: &Entry<'_>) -> Result<bool, sqlx::Error> {
-    let receipt = entry.receipt;
-    let reply = receipt.reply.as_ref().map(encode).transpose()?;
-    let problem = receipt.problem.as_ref().map(encode).transpose()?;
-    let done = sqlx::query!(
-        r#"INSERT INTO fleet.admitted
-               (tenant_id, key, id, digest, principal, room, verb, body, outcome, reply, problem, authority, admitted_at)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-           ON CONFLICT (tenant_id, key) DO NOTHING"#,
-        entry.tenant.as_str(),
-        receipt.key,
-        receipt.id,
-        entry.digest,
-        entry.principal,
-        entry.room,
-        entry.verb,
-        entry.body,
-        word(receipt.outcome),
-        reply,
-        problem,
-        entry.authority,
-        db::time(entry.now),
-    )
-    .execute(&mut *tx)
-    .await?;
-    Ok(done.rows_affected() == 1)
 }
 
 /// A value as JSON for the database.

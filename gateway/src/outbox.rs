@@ -44,6 +44,16 @@ pub(crate) async fn write(
     source: &Source<'_>,
     rows: Vec<NewRow>,
 ) -> Result<Vec<OutboxRow>, sqlx::Error> {
+    let caused = rows.into_iter().map(|row| (source.cause, row)).collect();
+    write_all(tx, source, caused).await
+}
+
+/// The same of rows that several admissions caused, each with its own.
+pub(crate) async fn write_all(
+    tx: &mut PgConnection,
+    source: &Source<'_>,
+    rows: Vec<(Option<Uuid>, NewRow)>,
+) -> Result<Vec<OutboxRow>, sqlx::Error> {
     if rows.is_empty() {
         return Ok(Vec::new());
     }
@@ -54,12 +64,13 @@ pub(crate) async fn write(
         r#"INSERT INTO fleet.outbox AS o
                (tenant_id, id, room, post, relation, target_row, target_event, subject_kind, subject_id, cause, created_at,
                 device, first_attempt_at, attempts, state, reason, settled_at)
-           SELECT $1, n.id, r.id, n.post, n.relation, n.target_row, n.target_event, n.subject_kind, n.subject_id, $10, $11::timestamptz,
+           SELECT $1, n.id, r.id, n.post, n.relation, n.target_row, n.target_event, n.subject_kind, n.subject_id, n.cause, $11::timestamptz,
                   now.device, CASE WHEN now.device IS NOT NULL THEN $11::timestamptz END, CASE WHEN now.device IS NULL THEN 0 ELSE 1 END,
                   CASE WHEN now.spared IS NULL THEN 'pending' ELSE 'superseded' END, now.spared,
                   CASE WHEN now.spared IS NOT NULL THEN $11::timestamptz END
-           FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::jsonb[], $6::jsonb[], $7::uuid[], $8::text[], $9::text[], $12::uuid[], $14::smallint[])
-                WITH ORDINALITY AS n (id, room, room_key, post, relation, target_row, target_event, subject_kind, subject_id, least, place)
+           FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::jsonb[], $6::jsonb[], $7::uuid[], $8::text[], $9::text[], $12::uuid[], $14::smallint[],
+                    $10::uuid[])
+                WITH ORDINALITY AS n (id, room, room_key, post, relation, target_row, target_event, subject_kind, subject_id, least, cause, place)
            CROSS JOIN LATERAL (
                SELECT r.id, r.room_id, n.least > array_position(ARRAY['quiet', 'normal', 'verbose'], r.verbosity) AS silent FROM fleet.rooms r
                WHERE r.tenant_id = $1 AND (r.id = n.room OR r.key = n.room_key OR r.key = 'lobby')
@@ -91,7 +102,7 @@ pub(crate) async fn write(
         &columns.target_rows as &[Option<Uuid>],
         &columns.target_events as &[Option<String>],
         &columns.subject_kinds as &[Option<String>],
-        source.cause,
+        &columns.causes as &[Option<Uuid>],
         db::time(source.now),
         &columns.subject_ids as &[Option<Uuid>],
         source.device,
@@ -99,7 +110,7 @@ pub(crate) async fn write(
     )
     .fetch_all(&mut *tx)
     .await?;
-    let mut rows: HashMap<Uuid, NewRow> = rows.into_iter().map(|row| (row.id, row)).collect();
+    let mut rows: HashMap<Uuid, NewRow> = rows.into_iter().map(|(_, row)| (row.id, row)).collect();
     let mut sent = Vec::new();
     for record in written {
         let row = rows.remove(&record.id).ok_or(sqlx::Error::RowNotFound)?;
@@ -142,13 +153,13 @@ fn least_verbosity(row: &NewRow) -> i16 {
 }
 
 /// Of several edits of one row written at once, only the last is worth sending.
-fn newest_edits(rows: Vec<NewRow>) -> Vec<NewRow> {
-    let mut kept: Vec<NewRow> = Vec::with_capacity(rows.len());
-    for row in rows {
+fn newest_edits(rows: Vec<(Option<Uuid>, NewRow)>) -> Vec<(Option<Uuid>, NewRow)> {
+    let mut kept: Vec<(Option<Uuid>, NewRow)> = Vec::with_capacity(rows.len());
+    for (cause, row) in rows {
         if matches!(row.post, Post::Edit(_)) {
-            kept.retain(|k| !(matches!(k.post, Post::Edit(_)) && k.relation == row.relation));
+            kept.retain(|(_, k)| !(matches!(k.post, Post::Edit(_)) && k.relation == row.relation));
         }
-        kept.push(row);
+        kept.push((cause, row));
     }
     kept
 }
@@ -157,10 +168,11 @@ fn newest_edits(rows: Vec<NewRow>) -> Vec<NewRow> {
 async fn supersede(
     tx: &mut PgConnection,
     source: &Source<'_>,
-    rows: &[NewRow],
+    rows: &[(Option<Uuid>, NewRow)],
 ) -> Result<(), sqlx::Error> {
     let edits = rows
         .iter()
+        .map(|(_, row)| row)
         .filter(|r| matches!(r.post, Post::Edit(_)))
         .filter_map(|r| r.relation.as_ref().map(Relation::target));
     let (mut target_rows, mut target_events) = (Vec::new(), Vec::new());
@@ -199,14 +211,16 @@ struct Columns {
     target_events: Vec<Option<String>>,
     subject_kinds: Vec<Option<String>>,
     subject_ids: Vec<Option<Uuid>>,
+    causes: Vec<Option<Uuid>>,
     least: Vec<i16>,
 }
 
 impl Columns {
-    fn of(source: &Source<'_>, rows: &[NewRow]) -> Result<Self, sqlx::Error> {
+    fn of(source: &Source<'_>, rows: &[(Option<Uuid>, NewRow)]) -> Result<Self, sqlx::Error> {
         let mut columns = Self::default();
-        for row in rows {
+        for (cause, row) in rows {
             columns.ids.push(row.id);
+            columns.causes.push(*cause);
             let (room, key) = match &row.room {
                 Room::Here => (source.place.room, None),
                 Room::Key(key) => (None, Some((*key).to_owned())),

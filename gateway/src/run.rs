@@ -12,7 +12,7 @@ use fleet_protocol::verbs::member::GrantRole;
 use fleet_protocol::{Problem, Reply, Request, Timestamp};
 use futures_util::FutureExt as _;
 use jiff::tz::TimeZone;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use crate::combine::Combiner;
@@ -52,6 +52,27 @@ pub(crate) struct Job<'a> {
     pub(crate) now: Timestamp,
 }
 
+impl Job<'_> {
+    /// What a verb works with.
+    pub(crate) fn exec<'t>(&'t self, tx: &'t mut PgConnection, ids: &'t dyn Ids) -> Exec<'t> {
+        Exec {
+            tx,
+            tenant: self.tenant,
+            zone: self.zone,
+            now: self.now,
+            ids,
+            actor: self.actor,
+            place: self.place,
+            admission: self.admission,
+            outbox: Vec::new(),
+            woken: Vec::new(),
+            answer_subject: None,
+            keep_refused: false,
+            dry_run: false,
+        }
+    }
+}
+
 /// What a request came to.
 #[derive(Debug)]
 pub(crate) struct Ended {
@@ -79,6 +100,17 @@ impl Ended {
             rows: Vec::new(),
             woken: Vec::new(),
             subject: None,
+        }
+    }
+
+    /// Done, with what is said of it, and what its answer is about.
+    pub(crate) fn done(reply: Reply, rows: Vec<NewRow>, subject: (Subject, Uuid)) -> Self {
+        Self {
+            outcome: Outcome::Done,
+            reply: Some(reply),
+            rows,
+            subject: Some(subject),
+            ..Self::skipped()
         }
     }
 
@@ -131,21 +163,7 @@ pub(crate) async fn settle<F>(
 where
     F: AsyncFnOnce(&mut Exec<'_>) -> Result<Option<Reply>, Stop>,
 {
-    let mut exec = Exec {
-        tx: &mut *tx,
-        tenant: job.tenant,
-        zone: job.zone,
-        now: job.now,
-        ids,
-        actor: job.actor,
-        place: job.place,
-        admission: job.admission,
-        outbox: Vec::new(),
-        woken: Vec::new(),
-        answer_subject: None,
-        keep_refused: false,
-        dry_run: false,
-    };
+    let mut exec = job.exec(tx, ids);
     // What the work held is dropped with it, and what it wrote is undone: nothing half-made is seen.
     let ended = AssertUnwindSafe(work(&mut exec)).catch_unwind().await;
     let (rows, woken, subject, keep_refused, dry_run) = (

@@ -114,6 +114,14 @@ async fn one_bad_claim_fails_none_of_its_companions_and_a_key_counts_once() {
             .await
             .expect("the journal");
     assert_eq!(journalled, 14);
+    // Those that are plain are one statement's rows: all waited while the first had to wait for its turn.
+    let written: i64 = sqlx::query_scalar(
+        "SELECT count(DISTINCT xmin::text) FROM fleet.admitted WHERE verb = 'task.claim' AND outcome = 'done'",
+    )
+    .fetch_one(&mut rows)
+    .await
+    .expect("the journal");
+    assert_eq!(written, 1);
     // Whoever asks again gets the same.
     for ((key, body), answer) in bodies.iter().zip(&answers) {
         let again = desk.under_key("ana", key, body.clone()).await;

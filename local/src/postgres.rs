@@ -183,6 +183,9 @@ impl PreparedCluster {
                 "log_timezone=UTC",
                 "-c",
                 "logging_collector=off",
+                // A new register is planned for as it is soon after its first rows, not a minute later.
+                "-c",
+                "autovacuum_naptime=2s",
             ])
             .args([
                 "-c".to_owned(),

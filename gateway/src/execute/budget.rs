@@ -30,7 +30,9 @@ mod window;
 mod words;
 mod write;
 
-pub(crate) use admission::{Holder as AgentHolder, Plan, Verdict, Work, decide, take};
+pub(crate) use admission::{
+    Ground, Holder as AgentHolder, Plan, Taken, Verdict, Work, decide, taken, write_taken,
+};
 pub(crate) use audit::audit;
 pub(crate) use chart::chart;
 pub(crate) use decision::explain;
@@ -47,11 +49,15 @@ pub(crate) use status::{history, status, windows};
 pub(crate) use switch::{close, lift, reopen};
 pub(crate) use write::set;
 
-/// How to set a budget, told once: a fleet without any works, and knows how to get one.
+/// How to set a budget, told once when nothing governs what an account pays for: a fleet without any works, and knows
+/// how to get one.
 pub(in crate::execute) async fn hint(
     exec: &mut Exec<'_>,
-    account: &Name,
+    account: Option<&Name>,
 ) -> Result<Vec<String>, Stop> {
+    let Some(account) = account else {
+        return Ok(Vec::new());
+    };
     let given = sqlx::query!(
         "UPDATE fleet.settings SET budget_hint_given = true WHERE tenant_id = $1 AND NOT budget_hint_given
              AND NOT EXISTS (SELECT FROM fleet.budget_series WHERE tenant_id = $1)",

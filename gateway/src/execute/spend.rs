@@ -95,7 +95,7 @@ pub(crate) async fn report(exec: &mut Exec<'_>, args: &verbs::Report) -> Result<
         let account = account
             .parse()
             .map_err(|_| super::budget::series::unreadable("account"))?;
-        notes.extend(hint(exec, &account).await?);
+        notes.extend(hint(exec, Some(&account)).await?);
     }
     Ok(Reply::Spend(SpendView {
         task: format!("t{}", spender.number),

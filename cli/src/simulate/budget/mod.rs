@@ -20,6 +20,25 @@ use crate::output::Output;
 use figures::Figures;
 use world::World;
 
+/// Keeps this thread, and the PostgreSQL that it starts, on one core: they talk in turns, and so neither waits for another
+/// core to wake up.
+#[cfg(target_os = "linux")]
+fn on_one_core() -> std::io::Result<()> {
+    use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+    let ours = sched_getaffinity(None)?;
+    let mut one = CpuSet::new();
+    if let Some(core) = (0..CpuSet::MAX_CPU).rev().find(|core| ours.is_set(*core)) {
+        one.set(core);
+        sched_setaffinity(None, &one)?;
+    }
+    Ok(())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn on_one_core() -> std::io::Result<()> {
+    Ok(())
+}
+
 /// Simulates, and prints a line a day and the figures at the end.
 pub(crate) async fn run(out: Output, args: &SimulateBudget) -> Result<Exit, CliError> {
     #[expect(
@@ -27,6 +46,9 @@ pub(crate) async fn run(out: Output, args: &SimulateBudget) -> Result<Exit, CliE
         reason = "how long the simulation took is measured, nothing is decided by it"
     )]
     let began = Instant::now();
+    if let Err(error) = on_one_core() {
+        tracing::debug!(%error, "the simulation may use every core");
+    }
     out.progress("starting a throw-away PostgreSQL");
     let cluster = TemporaryCluster::start(20, &|_| {})
         .await

@@ -10,18 +10,21 @@ use fleet_protocol::{Problem, Timestamp};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::gauge::{self, Gauged};
+use super::decision::{self, Asked};
+use super::gauge::Gauged;
 use super::ledger::{self, Row};
-use super::needs::{Kind, Needs, Wanted};
-use super::offer::{self, Offer, Scopes};
+use super::needs::{self, Kind, Needs, Wanted};
+use super::offer::{Offer, Scopes};
 use super::series::unreadable;
 use super::words;
 use crate::execute::{Exec, Stop};
 
 mod choice;
+mod ground;
 mod scene;
 
 use choice::choose;
+pub(crate) use ground::Ground;
 use scene::Scene;
 
 /// A task that wants to start.
@@ -129,6 +132,11 @@ impl Work {
         })
     }
 
+    /// The operator's ceiling for the model.
+    pub(super) fn ceiling(&self) -> Option<&Name> {
+        self.agent.as_ref().and_then(|a| a.model.as_ref())
+    }
+
     fn waiting(&self, now: Timestamp) -> Waiting {
         Waiting {
             task: i64::from(self.number),
@@ -150,23 +158,23 @@ impl Work {
     }
 }
 
-/// Goes down the ladder for a task. Every series that may matter is locked first: claims of a tenant take turns
-/// anyway, and what was chosen is then what holds.
+/// Goes down the ladder for a task.
 pub(crate) async fn decide(exec: &mut Exec<'_>, work: &Work) -> Result<Verdict, Stop> {
-    let accounts = match &work.provider {
-        Some(provider) => offer::accounts(exec, provider).await?,
-        None => Vec::new(),
+    let ground = Ground::read(exec, std::slice::from_ref(work)).await?;
+    let Some(asked) = ground.asked.first() else {
+        return Err(unreadable("task").into());
     };
-    let ceiling = work.agent.as_ref().and_then(|a| a.model.as_ref());
-    let rungs = match work.model.as_ref().or(ceiling) {
-        Some(_) => offer::rungs(&offer::ladder(exec).await?, work.model.as_ref(), ceiling),
-        None => vec![None],
-    };
-    let which = work.scopes()?.which(&accounts).with_recent();
-    gauge::lock_scopes(exec, &which).await?;
-    let scene = scene::read(exec, &which).await?;
-    let chosen = choose(exec, work, &scene, &accounts, &rungs).await?;
-    chosen.verdict(exec, work, &scene)
+    let accounts = asked.accounts.as_ref().map_err(|p| (**p).clone())?;
+    let who = (&asked.scopes, accounts.as_slice());
+    let mut rungs = vec![asked.rung.clone()];
+    let mut chosen = choose(exec.now, work, &ground.scene, who, &rungs);
+    if chosen.may_be_lowered(work) && !asked.lower.is_empty() {
+        let kinds: Vec<_> = asked.lower.iter().map(|m| work.kind(m.as_ref())).collect();
+        let needs = needs::read(exec, &kinds, &ground.scene.units()).await?;
+        rungs.extend(asked.lower.iter().cloned().zip(needs));
+        chosen = choose(exec.now, work, &ground.scene, who, &rungs);
+    }
+    chosen.verdict(exec, work, &ground.scene)
 }
 
 fn terms(work: &Work) -> Terms {
@@ -180,7 +188,12 @@ fn terms(work: &Work) -> Terms {
 }
 
 impl Plan {
-    fn ungoverned(offer: &Offer) -> Self {
+    /// The account whose spend nothing limits.
+    pub(crate) fn ungoverned(&self) -> Option<&Name> {
+        self.account.as_ref().filter(|_| !self.is_governed)
+    }
+
+    fn without_limits(offer: &Offer) -> Self {
         Self {
             account: offer.account.clone(),
             model: offer.model.clone(),
@@ -201,7 +214,7 @@ fn plan(
     lowered: Option<Reason>,
 ) -> Plan {
     let holds = offer.series.iter().map(|place| {
-        let gauge = scene.gauge(exec, work, *place);
+        let gauge = scene.gauge(exec.now, work, *place);
         (
             scene.gauges[*place].clone(),
             scene.wanted(&gauge, *place, needs),
@@ -229,7 +242,7 @@ fn inputs(
         .series
         .iter()
         .map(|place| {
-            let gauge = scene.gauge(exec, work, *place);
+            let gauge = scene.gauge(exec.now, work, *place);
             let wanted = scene.wanted(&gauge, *place, needs);
             let gauged = &scene.gauges[*place];
             let (planned, allowance) = super::status::plan(gauged, &scene.medians, exec.now);
@@ -258,7 +271,7 @@ fn waits(
         .iter()
         .position(|g| g.series.id.to_string() == binding.series)
         .ok_or(sqlx::Error::RowNotFound)?;
-    let gauge = scene.gauge(exec, work, place);
+    let gauge = scene.gauge(exec.now, work, place);
     let wanted = scene.wanted(&gauge, place, needs);
     let gauged = &scene.gauges[place];
     let inputs = offer.map_or_else(|| json!({}), |o| inputs(exec, work, scene, o, needs));
@@ -270,7 +283,7 @@ fn waits(
         need: wanted.need.grant.unwrap_or(0),
         p50: wanted.need.p50,
         eta: binding.eta,
-        is_common: scene.is_common(),
+        is_common: scene.is_common(work.agent.as_ref().map(|a| &a.name)),
         inputs,
     })
 }
@@ -284,66 +297,86 @@ pub(crate) struct Granted {
     pub(crate) notes: Vec<String>,
 }
 
-/// Takes the holds of a plan for an attempt that was just written with its account and model, and writes the decision
-/// down.
-pub(crate) async fn take(
+/// What a plan writes.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    pub(in crate::execute) holds: Vec<Row<'static>>,
+    /// None where nothing governs.
+    pub(in crate::execute) decision: Option<Asked>,
+    pub(crate) granted: Granted,
+}
+
+/// Writes what plans write, of several requests at once.
+pub(crate) async fn write_taken(exec: &mut Exec<'_>, all: Vec<Taken>) -> Result<(), Stop> {
+    let (mut holds, mut decisions) = (Vec::new(), Vec::new());
+    for taken in all {
+        holds.extend(taken.holds);
+        decisions.extend(taken.decision);
+    }
+    ledger::append(exec, &holds).await?;
+    decision::write_all(exec, decisions).await
+}
+
+/// Takes the holds of a plan for a running attempt, and writes the decision down.
+pub(super) async fn take(
     exec: &mut Exec<'_>,
     work: &Work,
     attempt: i32,
     plan: &Plan,
 ) -> Result<Granted, Stop> {
-    let account = plan.account.as_ref().map(Name::as_str);
-    let model = plan.model.as_ref().map(Name::as_str);
+    let taken = taken(exec, work, attempt, plan);
+    let mut granted = taken.granted.clone();
+    granted
+        .notes
+        .extend(super::hint(exec, plan.ungoverned()).await?);
+    write_taken(exec, vec![taken]).await?;
+    Ok(granted)
+}
+
+/// What a plan writes for an attempt: holds, and the decision.
+pub(crate) fn taken(exec: &Exec<'_>, work: &Work, attempt: i32, plan: &Plan) -> Taken {
     if !plan.is_governed {
-        let notes = match &plan.account {
-            Some(account) => super::hint(exec, account).await?,
-            None => Vec::new(),
-        };
-        return Ok(Granted {
-            tokens: None,
-            notes,
-        });
+        return Taken::default();
     }
-    let rows: Vec<_> = plan
+    let holds = plan
         .holds
         .iter()
-        .map(|(gauged, wanted)| hold(exec, work.id, attempt, gauged, wanted))
-        .collect();
-    ledger::append(exec, &rows).await?;
-    let outcome = if plan.lowered.is_some() {
-        "downgraded"
-    } else {
-        "admitted"
-    };
+        .map(|(gauged, wanted)| hold(exec, work.id, attempt, gauged, wanted));
     let mut notes = Vec::new();
     let why = plan.lowered.map(|reason| match reason {
         Reason::Pacing => "the model asked for would have waited longer than the task does",
         _ => "the model asked for does not fit",
     });
-    if let (Some(why), Some(model)) = (why, model) {
+    if let (Some(why), Some(model)) = (why, &plan.model) {
         notes.push(format!("Lowered to {model}: {why}."));
     }
     if work.start_now {
         notes.push("Started past pacing and queue, as an operator said.".to_owned());
     }
-    let decision = super::decision::New {
+    let new = decision::New {
         task: work.id,
         attempt: Some(attempt),
-        outcome,
-        account,
-        model,
+        outcome: if why.is_some() {
+            "downgraded"
+        } else {
+            "admitted"
+        },
+        account: plan.account.as_ref().map(ToString::to_string),
+        model: plan.model.as_ref().map(ToString::to_string),
         reason: why.map(str::to_owned),
-        series: None,
-        eta: None,
-        inputs: &plan.inputs,
+        inputs: plan.inputs.clone(),
+        ..decision::New::default()
     };
-    super::decision::write(exec, &decision).await?;
     let in_tokens = plan
         .holds
         .iter()
         .filter(|(g, _)| g.series.unit == Unit::Tokens);
     let tokens = in_tokens.map(|(_, wanted)| grant(wanted)).min();
-    Ok(Granted { tokens, notes })
+    Taken {
+        holds: holds.collect(),
+        decision: Some(Asked::of(exec, new)),
+        granted: Granted { tokens, notes },
+    }
 }
 
 /// The first tranche in one series, in its unit.
@@ -352,13 +385,13 @@ fn grant(wanted: &Wanted) -> u64 {
 }
 
 /// It as a row of the ledger.
-fn hold<'a>(
+fn hold(
     exec: &Exec<'_>,
     task: Uuid,
     attempt: i32,
     gauged: &Gauged,
     wanted: &Wanted,
-) -> Row<'a> {
+) -> Row<'static> {
     let moved = Movement {
         held: i64::try_from(grant(wanted)).unwrap_or(i64::MAX),
         ..Movement::default()

@@ -1,8 +1,9 @@
 //! What an admission, a status and an alert see of a series: one statement for all of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fleet_policy::budget::Window;
+use fleet_policy::budget::estimate::Estimate;
 use fleet_policy::budget::ladder::{Ahead, Gauge};
 use fleet_policy::budget::meter::{self, Knowledge};
 use fleet_policy::budget::pacing::Pace;
@@ -44,6 +45,24 @@ impl Which {
             .into_iter()
             .map(|(scope, key)| (scope.as_str().to_owned(), key.to_owned()))
             .unzip();
+        Self {
+            scopes: Some(scopes),
+            keys: Some(keys),
+            ..Self::default()
+        }
+    }
+
+    /// The scopes of all of them.
+    pub(super) fn any(all: impl IntoIterator<Item = Self>) -> Self {
+        let mut pairs = BTreeSet::new();
+        for which in all {
+            let (scopes, keys) = (
+                which.scopes.into_iter().flatten(),
+                which.keys.into_iter().flatten(),
+            );
+            pairs.extend(scopes.zip(keys));
+        }
+        let (scopes, keys) = pairs.into_iter().unzip();
         Self {
             scopes: Some(scopes),
             keys: Some(keys),
@@ -121,6 +140,18 @@ impl Gauged {
         })
     }
 
+    /// Counts a hold that is taken in it, as the register will have it.
+    pub(super) fn take(&mut self, granted: u64, estimate: Estimate, most_per_report: Option<u64>) {
+        self.series.held = self.series.held.saturating_add(granted);
+        self.running += 1;
+        self.kept_free = (self.kept_free).saturating_add(estimate.p80.saturating_sub(granted));
+        self.in_flight = self.in_flight.saturating_add(estimate.p50);
+        self.worst = self
+            .worst
+            .zip(most_per_report)
+            .map(|(worst, most)| worst.saturating_add(most));
+    }
+
     /// As the core sees it.
     pub(super) fn gauge(&self, medians: &Medians, ahead: Ahead) -> Gauge {
         Gauge {
@@ -195,7 +226,7 @@ pub(in crate::execute) async fn read(
                FROM fleet.holds h WHERE h.tenant_id = s.tenant_id AND h.series_id = s.id AND h.lost_at >= w.starts_at) lost
            CROSS JOIN LATERAL (SELECT coalesce(sum(l.committed + l.presumed), 0)::bigint AS spent FROM fleet.ledger l
                WHERE $6 AND l.tenant_id = s.tenant_id AND l.series_id = s.id AND l.at >= w.starts_at AND l.at <= $2
-                 AND l.at > $2 - (w.resets_at - w.starts_at) / 24) recent
+                 AND l.at > $2 - (w.resets_at - w.starts_at) / 24 AND (l.committed <> 0 OR l.presumed <> 0)) recent
            WHERE s.tenant_id = $1 AND ($3::uuid[] IS NULL OR s.id = ANY ($3))
              AND ($4::text[] IS NULL OR (s.scope, s.scope_key) IN (SELECT * FROM unnest($4, $5::text[])))
            ORDER BY s.scope DESC, s.scope_key, s.name"#,

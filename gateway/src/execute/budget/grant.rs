@@ -142,11 +142,11 @@ async fn refuse(
         account: None,
         model: None,
         reason: Some(reason.clone()),
-        series: Some(&title),
+        series: Some(title),
         eta: gauged.window().resets_at,
-        inputs: &inputs,
+        inputs,
     };
-    decision::write(exec, &new).await?;
+    decision::write(exec, new).await?;
     let note = format!(
         "{reason}. Hand it back with: !task release t{}; what is done is kept, and it goes on by itself.",
         running.number

@@ -42,6 +42,8 @@ pub(in crate::execute) struct Row<'a> {
     /// None for a guess.
     pub(in crate::execute) p95: Option<u64>,
     pub(in crate::execute) most: Option<u64>,
+    /// The request that causes it.
+    pub(in crate::execute) admission: Uuid,
 }
 
 impl<'a> Row<'a> {
@@ -70,6 +72,7 @@ impl<'a> Row<'a> {
             p80: 0,
             p95: None,
             most: None,
+            admission: exec.admission,
         }
     }
 
@@ -97,10 +100,9 @@ pub(in crate::execute) async fn append(exec: &mut Exec<'_>, rows: &[Row<'_>]) ->
     }
     let rows = crate::journal::encode(&rows)?;
     sqlx::query_scalar!(
-        r#"SELECT 1 AS "done!" FROM fleet.ledger_append($1, $2, $3)"#,
+        r#"SELECT 1 AS "done!" FROM fleet.ledger_append($1, $2)"#,
         rows,
-        time(exec.now) as _,
-        exec.admission
+        time(exec.now) as _
     )
     .fetch_one(&mut *exec.tx)
     .await?;

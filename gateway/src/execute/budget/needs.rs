@@ -1,6 +1,7 @@
 //! What a task is expected to need, in every unit that governs it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use fleet_policy::budget::DEFAULT_ESTIMATE;
 use fleet_policy::budget::estimate::{Cost, Estimate, Price, cost};
@@ -39,65 +40,97 @@ struct Learned {
 /// What a task needs, in every unit.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Needs {
-    by_unit: BTreeMap<Unit, Learned>,
+    by_unit: Arc<BTreeMap<Unit, Learned>>,
     price: Option<Price>,
     projected: Option<u64>,
     spent: u64,
     turn: u64,
 }
 
-/// Reads what was learned of a kind of task.
+/// Reads what was learned of kinds of tasks in units; each kind once.
 pub(super) async fn read(
     exec: &mut Exec<'_>,
-    kind: Kind<'_>,
-    gauges: &[&Gauged],
-) -> Result<Needs, Stop> {
-    let mut units: Vec<Unit> = gauges.iter().map(|g| g.series.unit).collect();
-    units.push(Unit::Tokens);
-    units.sort_unstable();
-    units.dedup();
-    let words: Vec<String> = units.iter().map(|u| u.as_str().to_owned()).collect();
+    kinds: &[Kind<'_>],
+    units: &BTreeSet<Unit>,
+) -> Result<Vec<Needs>, Stop> {
+    let told_apart: BTreeSet<_> = kinds.iter().map(Kind::key).collect();
+    let learned = learned(exec, &told_apart, units).await?;
+    let is_priced =
+        units.contains(&Unit::ApiEquivalentUsdMicro) || units.contains(&Unit::CashUsdMicro);
+    let mut prices = BTreeMap::new();
+    for model in kinds.iter().filter_map(|k| k.model).filter(|_| is_priced) {
+        if !prices.contains_key(model) {
+            prices.insert(model, price::of(exec, model).await?);
+        }
+    }
+    let needs = kinds.iter().map(|kind| Needs {
+        by_unit: learned.get(&kind.key()).cloned().unwrap_or_default(),
+        price: kind.model.and_then(|m| prices.get(m).copied()).flatten(),
+        projected: kind.projected,
+        spent: kind.spent,
+        turn: kind.turn,
+    });
+    Ok(needs.collect())
+}
+
+/// What learning tells tasks apart by: type, role, model.
+type Key<'a> = (&'a str, &'a str, &'a str);
+
+impl<'a> Kind<'a> {
+    fn key(&self) -> Key<'a> {
+        (
+            self.task_type,
+            self.role,
+            self.model.map_or("", Name::as_str),
+        )
+    }
+}
+
+async fn learned<'a>(
+    exec: &mut Exec<'_>,
+    kinds: &BTreeSet<Key<'a>>,
+    units: &BTreeSet<Unit>,
+) -> Result<BTreeMap<Key<'a>, Arc<BTreeMap<Unit, Learned>>>, Stop> {
+    let units: Vec<String> = units.iter().map(|u| u.as_str().to_owned()).collect();
+    let column = |of: fn(&Key<'a>) -> &'a str| -> Vec<String> {
+        kinds.iter().map(|k| of(k).to_owned()).collect()
+    };
     let rows = sqlx::query!(
-        r#"SELECT u.unit AS "unit!", own.actuals AS "own!", kind.actuals AS "parent!", coalesce(own.most, kind.most) AS most
-           FROM unnest($5::text[]) AS u (unit)
+        r#"SELECT k.place AS "place!", u.unit AS "unit!", own.actuals AS "own!", kind.actuals AS "parent!",
+               coalesce(own.most, kind.most) AS most
+           FROM unnest($2::text[], $3::text[], $4::text[]) WITH ORDINALITY AS k (task_type, role, model, place)
+           CROSS JOIN unnest($5::text[]) AS u (unit)
            CROSS JOIN LATERAL (SELECT coalesce(array_agg(s.actual ORDER BY s.id), '{}') AS actuals, max(s.most_per_report) AS most FROM (
                SELECT id, actual, most_per_report FROM fleet.task_actuals a
-               WHERE a.tenant_id = $1 AND a.task_type = $2 AND a.unit = u.unit AND a.role = $3 AND a.model = $4
+               WHERE a.tenant_id = $1 AND a.task_type = k.task_type AND a.unit = u.unit AND a.role = k.role AND a.model = k.model
                ORDER BY a.id DESC LIMIT 256) s) own
            CROSS JOIN LATERAL (SELECT coalesce(array_agg(s.actual ORDER BY s.id), '{}') AS actuals, max(s.most_per_report) AS most FROM (
                SELECT id, actual, most_per_report FROM fleet.task_actuals a
-               WHERE a.tenant_id = $1 AND a.task_type = $2 AND a.unit = u.unit
+               WHERE a.tenant_id = $1 AND a.task_type = k.task_type AND a.unit = u.unit
                ORDER BY a.id DESC LIMIT 256) s) kind"#,
         exec.tenant.as_str(),
-        kind.task_type,
-        kind.role,
-        kind.model.map_or("", Name::as_str),
-        &words
+        &column(|k| k.0),
+        &column(|k| k.1),
+        &column(|k| k.2),
+        &units
     )
     .fetch_all(&mut *exec.tx)
     .await?;
     let samples = |rows: Vec<i64>| Samples::from_rows(rows.into_iter().map(i64::unsigned_abs));
-    let by_unit = rows.into_iter().filter_map(|r| {
-        let learned = Learned {
-            own: samples(r.own),
-            parent: samples(r.parent),
-            most_per_report: r.most.map(i64::unsigned_abs),
-        };
-        Some((Unit::from_word(&r.unit)?, learned))
-    });
-    let is_priced =
-        units.contains(&Unit::ApiEquivalentUsdMicro) || units.contains(&Unit::CashUsdMicro);
-    let price = match kind.model {
-        Some(model) if is_priced => price::of(exec, model).await?,
-        _ => None,
-    };
-    Ok(Needs {
-        by_unit: by_unit.collect(),
-        price,
-        projected: kind.projected,
-        spent: kind.spent,
-        turn: kind.turn,
-    })
+    let places: Vec<Key<'a>> = kinds.iter().copied().collect();
+    let mut all: BTreeMap<Key<'a>, BTreeMap<Unit, Learned>> = BTreeMap::new();
+    for r in rows {
+        let place = usize::try_from(r.place - 1).unwrap_or(usize::MAX);
+        if let (Some(key), Some(unit)) = (places.get(place), Unit::from_word(&r.unit)) {
+            let learned = Learned {
+                own: samples(r.own),
+                parent: samples(r.parent),
+                most_per_report: r.most.map(i64::unsigned_abs),
+            };
+            all.entry(*key).or_default().insert(unit, learned);
+        }
+    }
+    Ok(all.into_iter().map(|(k, l)| (k, Arc::new(l))).collect())
 }
 
 /// What a task needs of one series.

@@ -8,7 +8,7 @@ use fleet_protocol::verbs::budget::Scope;
 use fleet_protocol::{Problem, Reply};
 
 use super::gauge::{Gauged, Which};
-use super::series::unreadable;
+use super::series::{Series, unreadable};
 use crate::execute::{Exec, Stop, member};
 
 /// The product's own ladder, highest first (doctrine 5).
@@ -58,6 +58,17 @@ impl Scopes {
             self.mission.as_ref().map(|m| (Scope::Mission, m.as_str())),
         ];
         Which::scopes(of_accounts.chain(own.into_iter().flatten()))
+    }
+
+    /// Whether a series governs the work when this account pays.
+    fn covers(&self, account: Option<&Name>, series: &Series) -> bool {
+        let key = match series.scope {
+            Scope::Subscription => account,
+            Scope::Role => Some(&self.role),
+            Scope::Agent => self.agent.as_ref(),
+            Scope::Mission => self.mission.as_ref(),
+        };
+        key == Some(&series.key)
     }
 }
 
@@ -136,11 +147,12 @@ pub(super) fn on_rung(
     rung: usize,
     model: Option<&Name>,
     accounts: &[Account],
+    scopes: &Scopes,
     gauges: &[Gauged],
 ) -> Vec<Offer> {
     let governs = |account: Option<&Name>, g: &Gauged| {
-        let is_own = g.series.scope != Scope::Subscription || account == Some(&g.series.key);
-        is_own && g.series.model.as_ref().is_none_or(|m| Some(m) == model)
+        let is_of_model = g.series.model.as_ref().is_none_or(|m| Some(m) == model);
+        is_of_model && scopes.covers(account, &g.series)
     };
     let offer = |account: Option<&Name>| Offer {
         account: account.cloned(),

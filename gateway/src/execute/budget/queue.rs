@@ -44,7 +44,7 @@ pub(crate) async fn put(
         None => (None, None),
     };
     if let Some(agent) = agent {
-        waits_no_more(exec, agent.id, Some(work.id)).await?;
+        waits_no_more(exec, &[agent.id], Some(work.id)).await?;
     }
     let before = sqlx::query_scalar!(
         "WITH before AS (SELECT reason FROM fleet.budget_queue WHERE tenant_id = $1 AND task_id = $2)
@@ -83,11 +83,11 @@ pub(crate) async fn put(
         account: None,
         model: None,
         reason: Some(waits.problem.detail.clone()),
-        series: Some(&waits.title),
+        series: Some(waits.title.clone()),
         eta: waits.eta,
-        inputs: &waits.inputs,
+        inputs: waits.inputs.clone(),
     };
-    decision::write(exec, &new).await
+    decision::write(exec, new).await
 }
 
 /// When a task is looked at again, if nothing changes before.
@@ -102,10 +102,9 @@ pub(crate) async fn refused(
     work: &Work,
     refused: &Refused,
 ) -> Result<(), Stop> {
-    leave(exec, work.id).await?;
+    leave(exec, &[work.id]).await?;
     if refused.reason == Reason::Unpriced {
-        let ceiling = work.agent.as_ref().and_then(|a| a.model.as_ref());
-        let model = work.model.as_ref().or(ceiling).map(Name::as_str);
+        let model = work.model.as_ref().or(work.ceiling()).map(Name::as_str);
         price::missing(exec, model).await?;
     }
     let new = decision::New {
@@ -119,19 +118,19 @@ pub(crate) async fn refused(
             refused.problem.detail,
             refused.reason.as_str()
         )),
-        series: Some(&refused.title),
+        series: Some(refused.title.clone()),
         eta: None,
-        inputs: &refused.inputs,
+        inputs: refused.inputs.clone(),
     };
-    decision::write(exec, &new).await
+    decision::write(exec, new).await
 }
 
-/// Takes a task out of the queue.
-pub(crate) async fn leave(exec: &mut Exec<'_>, task: Uuid) -> Result<(), Stop> {
+/// Takes tasks out of the queue.
+pub(crate) async fn leave(exec: &mut Exec<'_>, tasks: &[Uuid]) -> Result<(), Stop> {
     sqlx::query!(
-        "DELETE FROM fleet.budget_queue WHERE tenant_id = $1 AND task_id = $2",
+        "DELETE FROM fleet.budget_queue WHERE tenant_id = $1 AND task_id = ANY ($2)",
         exec.tenant.as_str(),
-        task
+        tasks
     )
     .execute(&mut *exec.tx)
     .await?;
@@ -142,14 +141,14 @@ pub(crate) async fn leave(exec: &mut Exec<'_>, task: Uuid) -> Result<(), Stop> {
 /// with before stays in the queue.
 pub(crate) async fn waits_no_more(
     exec: &mut Exec<'_>,
-    agent: Uuid,
+    agents: &[Uuid],
     but_with: Option<Uuid>,
 ) -> Result<(), Stop> {
     sqlx::query!(
         "UPDATE fleet.budget_queue SET agent_id = NULL, incarnation = NULL
-         WHERE tenant_id = $1 AND agent_id = $2 AND task_id IS DISTINCT FROM $3",
+         WHERE tenant_id = $1 AND agent_id = ANY ($2) AND task_id IS DISTINCT FROM $3",
         exec.tenant.as_str(),
-        agent,
+        agents,
         but_with
     )
     .execute(&mut *exec.tx)

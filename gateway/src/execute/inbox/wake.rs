@@ -173,37 +173,37 @@ async fn notify(exec: &mut Exec<'_>, agent: Uuid, words: &str) -> Result<(), Sto
     Ok(())
 }
 
-/// What an agent says from now on begins a chain: it took up work that somebody planned.
-pub(crate) async fn begin_anew(exec: &mut Exec<'_>, agent: Uuid) -> Result<(), Stop> {
-    answered(exec, agent, true).await.map(drop)
+/// What agents say from now on begins chains: they took up work that somebody planned.
+pub(crate) async fn begin_anew(exec: &mut Exec<'_>, agents: &[Uuid]) -> Result<(), Stop> {
+    answered(exec, agents, true).await.map(drop)
 }
 
 /// An agent tried to claim and found nothing; it is told of the next. Whether it had been told anything.
 pub(crate) async fn tried(exec: &mut Exec<'_>, agent: Uuid) -> Result<bool, Stop> {
-    answered(exec, agent, false).await
+    answered(exec, &[agent], false).await
 }
 
-/// A try to claim answers what an agent was told of ready work. Where it took some, a chain begins, and it listens
-/// again only when it next asks.
-async fn answered(exec: &mut Exec<'_>, agent: Uuid, begins: bool) -> Result<bool, Stop> {
+/// A try to claim answers what agents were told of ready work. Where they took some, chains begin, and they listen
+/// again only when they next ask.
+async fn answered(exec: &mut Exec<'_>, agents: &[Uuid], begins: bool) -> Result<bool, Stop> {
     let told = sqlx::query_scalar!(
-        r#"WITH before AS (SELECT woken_item FROM fleet.agents WHERE tenant_id = $1 AND id = $2 AND woken_item IS NOT NULL),
+        r#"WITH before AS (SELECT woken_item FROM fleet.agents WHERE tenant_id = $1 AND id = ANY ($2) AND woken_item IS NOT NULL),
                 after AS (
                     UPDATE fleet.agents SET woken_at = NULL, woken_item = NULL,
                         chain_id = CASE WHEN NOT $3 THEN chain_id END, chain_hop = CASE WHEN $3 THEN 0 ELSE chain_hop END,
                         listened_at = CASE WHEN NOT $3 THEN listened_at END
-                    WHERE tenant_id = $1 AND id = $2 AND (woken_at IS NOT NULL OR $3 AND (chain_id IS NOT NULL OR listened_at IS NOT NULL)))
+                    WHERE tenant_id = $1 AND id = ANY ($2) AND (woken_at IS NOT NULL OR $3 AND (chain_id IS NOT NULL OR listened_at IS NOT NULL)))
            SELECT woken_item AS "item!" FROM before"#,
         exec.tenant.as_str(),
-        agent,
+        agents,
         begins
     )
-    .fetch_optional(&mut *exec.tx)
+    .fetch_all(&mut *exec.tx)
     .await?;
-    if let Some(item) = told {
-        take::acknowledge(exec, &[item]).await?;
+    if !told.is_empty() {
+        take::acknowledge(exec, &told).await?;
     }
-    Ok(told.is_some())
+    Ok(!told.is_empty())
 }
 
 /// Whether an item told of work that is gone by now.

@@ -1,34 +1,31 @@
 //! Claims: one task, one holder, one epoch.
 
-use fleet_policy::lease::{Holder, Lease};
+mod begun;
+mod ready;
+mod together;
+
 use fleet_policy::task::{Step, step};
 use fleet_protocol::problem::Code;
-use fleet_protocol::scalar::Name;
 use fleet_protocol::verbs::task::{self as verbs, TaskStatus};
 use fleet_protocol::{Problem, Reply, Timestamp};
 use uuid::Uuid;
 
 use super::super::budget::{self, Claimer, Verdict};
-use super::super::{Exec, Stop, inbox};
-use super::fit::{Fit, fit, former, switches};
+use super::super::{Exec, Stop};
+use super::fit::{Fit, fit, switches};
 use super::row::{self, Row};
 use super::{dispatch, replan, reserve, write};
-use crate::db;
+use begun::Start;
+use ready::Whose;
+pub(crate) use together::{Asking, claim_all};
 
 /// How many tasks one claim tries while the budget refuses them (budget.md, "Ledger").
 const CANDIDATES: usize = 3;
 
 pub(crate) async fn claim(exec: &mut Exec<'_>, args: &verbs::Claim) -> Result<Reply, Stop> {
-    // The row of switches is locked: claims see each other, and a pause is before or after each.
-    let bounds = switches(exec).await?;
+    let bounds = switches(exec).await?.bounds;
     let fit = match exec.actor.agent.clone() {
-        Some(agent) => {
-            let fit = fit(exec, &agent, bounds).await?;
-            if fit.incarnation != agent.incarnation {
-                return Err(former(&agent).into());
-            }
-            Some(fit)
-        }
+        Some(agent) => Some(fit(exec, &agent, bounds).await?),
         None => None,
     };
     match args.task {
@@ -72,7 +69,8 @@ async fn claim_next(exec: &mut Exec<'_>, fit: Option<Fit>) -> Result<Reply, Stop
     // Who waits with one task does not wait with another: only the first one keeps the claim.
     let (claimer, mut waits) = (claimer(exec), Waits::Yes);
     while refused.len() < CANDIDATES {
-        let Some(id) = next_ready(exec, role, &refused).await? else {
+        let whose = Whose::of(exec);
+        let Some(&id) = ready::next(exec, role, &whose, &refused, 1).await?.first() else {
             break;
         };
         let row = row::load(exec, id).await?;
@@ -94,67 +92,6 @@ async fn claim_next(exec: &mut Exec<'_>, fit: Option<Fit>) -> Result<Reply, Stop
         }
         None => replan::nothing_ready(exec, role).await,
     }
-}
-
-/// The most urgent ready task, locked; one that another transaction has locked is passed over.
-async fn next_ready(
-    exec: &mut Exec<'_>,
-    role: Option<&str>,
-    refused: &[(Uuid, Option<String>)],
-) -> Result<Option<Uuid>, Stop> {
-    let ids: Vec<Uuid> = refused.iter().map(|(id, _)| *id).collect();
-    // What shares the account of a refused one would be refused as well.
-    let providers: Vec<String> = refused.iter().filter_map(|(_, p)| p.clone()).collect();
-    let tenant = exec.tenant.as_str();
-    // A task with which somebody else waits is theirs.
-    let agent = exec.actor.agent.as_ref().map(|a| a.id);
-    let person = agent.is_none().then(|| exec.actor.principal.clone());
-    let person = person.as_deref();
-    // Two statements, so that the plan of the first can use the index by role.
-    let found = match role {
-        Some(role) => sqlx::query_scalar!(
-            r#"SELECT t.id FROM fleet.tasks t
-               WHERE t.tenant_id = $1 AND t.status IN ('pending', 'queued', 'budget_paused') AND t.role = $4
-                 AND t.id <> ALL ($2) AND (t.provider IS NULL OR t.provider <> ALL ($3))
-                 AND NOT EXISTS (SELECT FROM fleet.budget_queue q WHERE q.tenant_id = t.tenant_id AND q.task_id = t.id
-                                 AND (q.agent_id IS DISTINCT FROM $5 OR q.person IS DISTINCT FROM $6)
-                                 AND (q.agent_id IS NOT NULL OR q.person IS NOT NULL))
-                 AND (t.reserved_agent IS NULL OR t.reserved_agent = $5)
-                 AND NOT EXISTS (SELECT FROM fleet.task_dependencies d
-                                 JOIN fleet.tasks o ON o.tenant_id = d.tenant_id AND o.id = d.depends_on
-                                 WHERE d.tenant_id = t.tenant_id AND d.task_id = t.id AND o.status <> 'completed')
-               ORDER BY t.priority DESC, t.number LIMIT 1 FOR UPDATE OF t SKIP LOCKED"#,
-            tenant,
-            &ids,
-            &providers,
-            role,
-            agent,
-            person
-        )
-        .fetch_optional(&mut *exec.tx)
-        .await?,
-        None => sqlx::query_scalar!(
-            r#"SELECT t.id FROM fleet.tasks t
-               WHERE t.tenant_id = $1 AND t.status IN ('pending', 'queued', 'budget_paused')
-                 AND t.id <> ALL ($2) AND (t.provider IS NULL OR t.provider <> ALL ($3))
-                 AND NOT EXISTS (SELECT FROM fleet.budget_queue q WHERE q.tenant_id = t.tenant_id AND q.task_id = t.id
-                                 AND (q.agent_id IS DISTINCT FROM $4 OR q.person IS DISTINCT FROM $5)
-                                 AND (q.agent_id IS NOT NULL OR q.person IS NOT NULL))
-                 AND (t.reserved_agent IS NULL OR t.reserved_agent = $4)
-                 AND NOT EXISTS (SELECT FROM fleet.task_dependencies d
-                                 JOIN fleet.tasks o ON o.tenant_id = d.tenant_id AND o.id = d.depends_on
-                                 WHERE d.tenant_id = t.tenant_id AND d.task_id = t.id AND o.status <> 'completed')
-               ORDER BY t.priority DESC, t.number LIMIT 1 FOR UPDATE OF t SKIP LOCKED"#,
-            tenant,
-            &ids,
-            &providers,
-            agent,
-            person
-        )
-        .fetch_optional(&mut *exec.tx)
-        .await?,
-    };
-    Ok(found)
 }
 
 /// Whether this task may be claimed, apart from the budget.
@@ -277,7 +214,7 @@ fn named(row: &Row, what: &str, problem: &Problem) -> Problem {
     }
 }
 
-/// Starts an attempt as planned. The attempt comes first: what the budget writes names its epoch.
+/// Starts an attempt as planned.
 async fn run(
     exec: &mut Exec<'_>,
     row: &Row,
@@ -286,7 +223,7 @@ async fn run(
     plan: &budget::Plan,
 ) -> Result<(Row, Vec<String>), Stop> {
     let Some(claimer) = claimer else {
-        budget::leave(exec, row.id).await?;
+        budget::leave(exec, &[row.id]).await?;
         write::status(exec, row.id, TaskStatus::Pending, None, row.failures).await?;
         write::event(exec, row, "task.ready", None).await?;
         let ready = Row {
@@ -296,83 +233,20 @@ async fn run(
         };
         return Ok((ready, Vec::new()));
     };
-    if let Claimer::Agent(agent) = claimer {
-        budget::waits_no_more(exec, agent.id, None).await?;
-        inbox::begin_anew(exec, agent.id).await?;
-    }
-    let row = write_attempt(exec, row, claimer, plan).await?;
-    let granted = budget::take(exec, work, row.attempt, plan).await?;
-    if row.queued_at.is_some() {
-        budget::leave(exec, row.id).await?;
-    }
-    let row = Row {
-        queued_at: None,
-        granted_tokens: granted.tokens.map(u64::cast_signed),
-        ..row
-    };
-    Ok((row, granted.notes))
+    let (start, begun) = Start::new(exec, row, claimer, work, plan);
+    let mut notes = start.notes();
+    notes.extend(budget::hint(exec, plan.ungoverned()).await?);
+    begun::write(exec, vec![start]).await?;
+    Ok((begun, notes))
 }
 
-/// Writes a new attempt under a new lease; the task with it.
-async fn write_attempt(
-    exec: &mut Exec<'_>,
-    row: &Row,
-    claimer: &Claimer,
-    plan: &budget::Plan,
-) -> Result<Row, Stop> {
-    let (agent, holder, kind) = match claimer {
-        Claimer::Agent(agent) => (Some(agent), agent.name.to_string(), Holder::Agent),
-        Claimer::Person(name) => (None, name.clone(), Holder::Person),
-    };
-    let lease = Lease::claim(row.epoch.cast_unsigned(), kind, exec.now);
-    let attempt = row.attempt + 1;
-    sqlx::query!(
-        r#"WITH begun AS (
-               INSERT INTO fleet.attempts (tenant_id, task_id, attempt, epoch, holder, agent_id, incarnation, role, started_at, lease_until,
-                   subscription, model)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12))
-           UPDATE fleet.tasks SET status = 'running', status_note = NULL, percent = NULL, attempt = $3, epoch = $4, updated_at = $9,
-               start_now_by = NULL, reserved_agent = NULL, reserved_at = NULL
-           WHERE tenant_id = $1 AND id = $2"#,
-        exec.tenant.as_str(),
-        row.id,
-        attempt,
-        lease.epoch.cast_signed(),
-        holder,
-        agent.map(|a| a.id),
-        agent.map(|a| a.incarnation.cast_signed()),
-        row.role.as_str(),
-        db::time(exec.now),
-        lease.until.map(db::time) as Option<db::Time>,
-        plan.account.as_ref().map(Name::as_str),
-        plan.model.as_ref().map(Name::as_str),
-    )
-    .execute(&mut *exec.tx)
-    .await?;
-    Ok(Row {
-        status: TaskStatus::Running,
-        note: None,
-        percent: None,
-        attempt,
-        epoch: lease.epoch.cast_signed(),
-        start_now_by: None,
-        reserved: None,
-        ran_on: plan.account.clone(),
-        held: Some(row::Held {
-            holder,
-            agent: agent.map(|a| a.id),
-            incarnation: agent.map(|a| a.incarnation.cast_signed()),
-            until: lease.until,
-            model: plan.model.clone(),
-            is_handing_back: false,
-        }),
-        ..row.clone()
-    })
-}
-
+/// The answer to a claim.
 async fn claimed(exec: &mut Exec<'_>, row: Row, notes: Vec<String>) -> Result<Reply, Stop> {
-    write::event(exec, &row, "task.started", None).await?;
-    let what = format!("is claimed by {}", write::by(exec));
-    write::remark(exec, &row, &what, None);
+    remark(exec, &row);
     dispatch::answer(exec, row, "claimed", notes).await
+}
+
+fn remark(exec: &mut Exec<'_>, row: &Row) {
+    let what = format!("is claimed by {}", write::by(exec));
+    write::remark(exec, row, &what, None);
 }

@@ -25,10 +25,15 @@ pub(super) async fn answer(
 ) -> Result<Reply, Stop> {
     exec.about(Subject::Task, row.id);
     let is_agent = exec.actor.agent.is_some();
-    Ok(Reply::Task(Changed {
+    Ok(said(briefed(exec, row, is_agent).await?, change, notes))
+}
+
+/// The answer with a task that is briefed.
+pub(super) fn said(task: TaskView, change: &str, notes: Vec<String>) -> Reply {
+    Reply::Task(Changed {
         notes,
-        ..Changed::to(change, briefed(exec, row, is_agent).await?)
-    }))
+        ..Changed::to(change, task)
+    })
 }
 
 /// A task with all that its holder must know; who the holder is and what the mission is for, where that is an agent.
@@ -37,57 +42,78 @@ pub(super) async fn briefed(
     row: Row,
     is_agent: bool,
 ) -> Result<TaskView, Stop> {
+    let views = briefed_all(exec, vec![(row, is_agent)]).await?;
+    views.into_iter().next().ok_or(sqlx::Error::RowNotFound.into())
+}
+
+/// The same of several tasks, in their order.
+pub(super) async fn briefed_all(
+    exec: &mut Exec<'_>,
+    rows: Vec<(Row, bool)>,
+) -> Result<Vec<TaskView>, Stop> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<Uuid> = rows.iter().map(|(row, _)| row.id).collect();
     let found = sqlx::query!(
         r#"SELECT t.brief, t.escalation_reason, t.escalation_answer, t.answered_by,
                   m.number AS "mission?", m.title AS "title?", m.goal, f.yaml AS "role?",
                   b.holder AS "holder?", b.attempt AS "attempt?", b.ended_at AS "ended_at?", b.handed_back AS "handed_back?"
-           FROM fleet.tasks t
+           FROM unnest($2::uuid[]) WITH ORDINALITY AS wanted (id, place)
+           JOIN fleet.tasks t ON t.tenant_id = $1 AND t.id = wanted.id
            LEFT JOIN fleet.missions m ON m.tenant_id = t.tenant_id AND m.id = t.mission_id
            LEFT JOIN fleet.files f ON f.tenant_id = t.tenant_id AND f.kind = 'role' AND f.name = t.role
            LEFT JOIN LATERAL (
                SELECT a.holder, a.attempt, a.ended_at, a.handed_back FROM fleet.attempts a
                WHERE a.tenant_id = t.tenant_id AND a.task_id = t.id AND a.handed_back IS NOT NULL
                ORDER BY a.attempt DESC LIMIT 1) b ON true
-           WHERE t.tenant_id = $1 AND t.id = $2"#,
+           ORDER BY wanted.place"#,
         exec.tenant.as_str(),
-        row.id
+        &ids
     )
-    .fetch_one(&mut *exec.tx)
+    .fetch_all(&mut *exec.tx)
     .await?;
-    let dispatch = match is_agent {
-        true => Some(Box::new(Dispatch {
-            role: role_of(&row.role, found.role.as_deref())?,
-            mission: found
-                .mission
-                .zip(found.title)
-                .map(|(number, title)| MissionBrief {
-                    id: format!("m{number}"),
-                    title,
-                    goal: found.goal,
-                }),
-        })),
-        false => None,
-    };
-    let waits = row.status == TaskStatus::Escalated;
-    let escalation = found.escalation_reason.map(|reason| Escalation {
-        reason,
-        answer: found.escalation_answer,
-        answered_by: found.answered_by,
-    });
-    let left = found
-        .holder
-        .zip(found.attempt)
-        .zip(found.ended_at)
-        .zip(found.handed_back);
-    Ok(TaskView {
-        brief: found.brief,
-        handed_back: left
-            .map(|(((by, attempt), at), stored)| handed_back(by, attempt, at, stored))
-            .transpose()?,
-        escalation: escalation.filter(|e| waits || e.answer.is_some()),
-        dispatch,
-        ..row::view_with_gates(row)
-    })
+    if found.len() != rows.len() {
+        return Err(sqlx::Error::RowNotFound.into());
+    }
+    let mut views = Vec::with_capacity(rows.len());
+    for (found, (row, is_agent)) in found.into_iter().zip(rows) {
+        let dispatch = match is_agent {
+            true => Some(Box::new(Dispatch {
+                role: role_of(&row.role, found.role.as_deref())?,
+                mission: found
+                    .mission
+                    .zip(found.title)
+                    .map(|(number, title)| MissionBrief {
+                        id: format!("m{number}"),
+                        title,
+                        goal: found.goal,
+                    }),
+            })),
+            false => None,
+        };
+        let waits = row.status == TaskStatus::Escalated;
+        let escalation = found.escalation_reason.map(|reason| Escalation {
+            reason,
+            answer: found.escalation_answer,
+            answered_by: found.answered_by,
+        });
+        let left = found
+            .holder
+            .zip(found.attempt)
+            .zip(found.ended_at)
+            .zip(found.handed_back);
+        views.push(TaskView {
+            brief: found.brief,
+            handed_back: left
+                .map(|(((by, attempt), at), stored)| handed_back(by, attempt, at, stored))
+                .transpose()?,
+            escalation: escalation.filter(|e| waits || e.answer.is_some()),
+            dispatch,
+            ..row::view_with_gates(row)
+        });
+    }
+    Ok(views)
 }
 
 /// The fleet's own file of a role, else the built-in one; without what only the fleet needs to know of it.

@@ -150,7 +150,7 @@ pub(crate) async fn block(exec: &mut Exec<'_>, args: &verbs::Block) -> Result<Re
     let at = take(exec, args.task, Step::Block).await?;
     let notes = end(exec, &at.row, "blocked", interrupted(at.party)).await?;
     let reason = args.reason.as_str();
-    budget::leave(exec, at.row.id).await?;
+    budget::leave(exec, &[at.row.id]).await?;
     write::status(exec, at.row.id, at.next, Some(reason), at.row.failures).await?;
     write::event(exec, &at.row, "task.blocked", Some(reason)).await?;
     if exec.actor.agent.is_some() {
@@ -170,7 +170,7 @@ pub(crate) async fn cancel(exec: &mut Exec<'_>, args: &verbs::Cancel) -> Result<
     let at = take(exec, args.task, Step::Cancel).await?;
     let mut notes = end(exec, &at.row, "cancelled", interrupted(at.party)).await?;
     let reason = args.reason.as_ref().map(|r| r.as_str());
-    budget::leave(exec, at.row.id).await?;
+    budget::leave(exec, &[at.row.id]).await?;
     write::status(exec, at.row.id, at.next, reason, at.row.failures).await?;
     write::event(exec, &at.row, "task.cancelled", reason).await?;
     hand_back::settled(exec, &at.row).await?;

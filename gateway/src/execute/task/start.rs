@@ -59,7 +59,7 @@ pub(crate) async fn start(exec: &mut Exec<'_>, args: &verbs::Start) -> Result<Re
 /// Lets a task go for the claim that waits with it; what became of it, as a sentence.
 async fn let_go(exec: &mut Exec<'_>, row: &Row, claimer: &Claimer) -> Result<String, Stop> {
     let bounds = match fit::switches(exec).await {
-        Ok(bounds) => bounds,
+        Ok(switches) => switches.bounds,
         Err(Stop::Refused(problem)) => return Ok(problem.detail),
         Err(stop) => return Err(stop),
     };
@@ -121,7 +121,6 @@ async fn started(
     };
     let since = row.queued_at;
     let row = &*begun;
-    write::event(exec, row, "task.started", None).await?;
     let waited = since.map_or_else(String::new, |at| {
         let seconds = exec.now.0.duration_since(at.0).as_secs().unsigned_abs();
         format!(" after waiting {}", fleet_protocol::time::span(seconds))
@@ -143,7 +142,7 @@ async fn started(
 pub(crate) async fn look(exec: &mut Exec<'_>) -> Result<(), Stop> {
     // The switch row comes first, as with every claim: two looks, or a look and a claim, take turns.
     let bounds = match fit::switches(exec).await {
-        Ok(bounds) => bounds,
+        Ok(switches) => switches.bounds,
         Err(Stop::Refused(_)) => return later(exec).await,
         Err(stop) => return Err(stop),
     };
@@ -160,7 +159,7 @@ pub(crate) async fn look(exec: &mut Exec<'_>) -> Result<(), Stop> {
         }
         let row = row::lock(exec, queued.task).await?;
         if !is_waiting(row.status) {
-            budget::leave(exec, queued.task).await?;
+            budget::leave(exec, &[queued.task]).await?;
             continue;
         }
         let before = exec.outbox.len();

@@ -1,13 +1,13 @@
 //! The way down the ladder: which account and model, or why none.
 
 use fleet_policy::budget::ladder::{Binding, Decision, Reason, decide as go_down};
-use fleet_protocol::Problem;
 use fleet_protocol::problem::Code;
 use fleet_protocol::scalar::Name;
+use fleet_protocol::{Problem, Timestamp};
 
 use super::super::needs::Needs;
-use super::super::offer::{self, Account, Offer};
-use super::scene::{Scene, needs_of};
+use super::super::offer::{self, Account, Offer, Scopes};
+use super::scene::Scene;
 use super::{Plan, Refused, Verdict, Work, plan, terms, waits};
 use crate::execute::{Exec, Stop};
 
@@ -20,7 +20,8 @@ pub(super) enum Choice {
 }
 
 impl Choice {
-    fn of(decision: Decision, offers: &[Offer], needs: Needs) -> Self {
+    fn of(decision: Decision, offers: &[Offer], needs: &Needs) -> Self {
+        let needs = needs.clone();
         let offer_of = |binding: &Binding| {
             let bound = offers.iter().find(|_| !binding.series.is_empty());
             bound.cloned()
@@ -37,6 +38,15 @@ impl Choice {
         }
     }
 
+    /// Whether a lower model may be looked at.
+    pub(super) fn may_be_lowered(&self, work: &Work) -> bool {
+        match self {
+            Self::Run(..) => false,
+            Self::Wait(..) | Self::Never(..) => !work.is_pinned,
+            Self::NoAccount => true,
+        }
+    }
+
     pub(super) fn verdict(
         self,
         exec: &Exec<'_>,
@@ -45,7 +55,7 @@ impl Choice {
     ) -> Result<Verdict, Stop> {
         match self {
             Self::Run(offer, ..) if offer.series.is_empty() => {
-                Ok(Verdict::Go(Box::new(Plan::ungoverned(&offer))))
+                Ok(Verdict::Go(Box::new(Plan::without_limits(&offer))))
             }
             Self::Run(offer, lowered, needs) => {
                 let plan = plan(exec, work, scene, &offer, &needs, lowered);
@@ -83,37 +93,37 @@ fn no_account(work: &Work) -> Problem {
     .remedy("see what each serves with: !subscription list")
 }
 
-/// The rung that was asked for first; those below only when the task may be lowered.
-pub(super) async fn choose(
-    exec: &mut Exec<'_>,
+/// The rung that was asked for first; those below only when the task may be lowered. Each rung with what the task
+/// needs there.
+pub(super) fn choose(
+    now: Timestamp,
     work: &Work,
     scene: &Scene,
-    accounts: &[Account],
-    rungs: &[Option<Name>],
-) -> Result<Choice, Stop> {
+    (scopes, accounts): (&Scopes, &[Account]),
+    rungs: &[(Option<Name>, Needs)],
+) -> Choice {
     let mut offers = Vec::new();
     let mut candidates = Vec::new();
-    let mut first: Option<(Decision, Needs, usize)> = None;
-    for (rung, model) in rungs.iter().enumerate() {
-        let here = offer::on_rung(rung, model.as_ref(), accounts, &scene.gauges);
-        let needs = needs_of(exec, work, scene, model.as_ref()).await?;
-        candidates.extend(here.iter().map(|o| scene.candidate(exec, work, o, &needs)));
+    let mut first: Option<(Decision, &Needs, usize)> = None;
+    for (rung, (model, needs)) in rungs.iter().enumerate() {
+        let here = offer::on_rung(rung, model.as_ref(), accounts, scopes, &scene.gauges);
+        candidates.extend(here.iter().map(|o| scene.candidate(now, work, o, needs)));
         offers.extend(here);
-        let decision = go_down(&candidates, terms(work), exec.now);
+        let decision = go_down(&candidates, terms(work), now);
         match (decision, &first) {
             (Decision::Queue(_) | Decision::Refuse(_) | Decision::NoCandidate, Some(_)) => {}
             (decision @ (Decision::Queue(_) | Decision::Refuse(_)), None) => {
                 if work.is_pinned {
-                    return Ok(Choice::of(decision, &offers, needs));
+                    return Choice::of(decision, &offers, needs);
                 }
                 first = Some((decision, needs, offers.len()));
             }
             (Decision::NoCandidate, None) => {}
-            (decision, _) => return Ok(Choice::of(decision, &offers, needs)),
+            (decision, _) => return Choice::of(decision, &offers, needs),
         }
     }
-    Ok(match first {
+    match first {
         Some((decision, needs, n)) => Choice::of(decision, &offers[..n], needs),
         None => Choice::NoAccount,
-    })
+    }
 }

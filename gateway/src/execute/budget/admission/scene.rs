@@ -1,18 +1,19 @@
 //! What a decision rests on: series as they stand, and what waits for them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fleet_policy::budget::ladder::{Ahead, Candidate, Gauge, Reason};
 use fleet_policy::budget::queue::{Blocked, Waiting, ahead};
+use fleet_protocol::Timestamp;
 use fleet_protocol::scalar::Name;
-use fleet_protocol::verbs::budget::Scope;
+use fleet_protocol::verbs::budget::{Scope, Unit};
 use uuid::Uuid;
 
 use super::super::gauge::{self, Gauged, Medians, Which};
-use super::super::needs::{self, Needs, Wanted};
+use super::super::needs::{Needs, Wanted};
 use super::super::offer::Offer;
 use super::super::reading;
-use super::Work;
+use super::{Work, grant};
 use crate::execute::{Exec, Stop};
 
 /// All that a decision rests on.
@@ -84,29 +85,33 @@ async fn blocked(
     Ok(blocked)
 }
 
-/// What a task would need of each series on a model.
-pub(super) async fn needs_of(
-    exec: &mut Exec<'_>,
-    work: &Work,
-    scene: &Scene,
-    model: Option<&Name>,
-) -> Result<Needs, Stop> {
-    let gauges: Vec<&Gauged> = scene.gauges.iter().collect();
-    needs::read(exec, work.kind(model), &gauges).await
-}
-
 impl Scene {
-    /// Whether no limit of a single agent is among them.
-    pub(super) fn is_common(&self) -> bool {
-        let is_agents = |g: &Gauged| g.series.scope == Scope::Agent;
+    /// Whether no limit of the agent alone is among them.
+    pub(super) fn is_common(&self, agent: Option<&Name>) -> bool {
+        let is_agents = |g: &Gauged| g.series.scope == Scope::Agent && Some(&g.series.key) == agent;
         !self.gauges.iter().any(is_agents)
     }
 
-    pub(super) fn gauge(&self, exec: &Exec<'_>, work: &Work, place: usize) -> Gauge {
+    /// The units of the series, and tokens, in which work is learned.
+    pub(super) fn units(&self) -> BTreeSet<Unit> {
+        let units = self.gauges.iter().map(|g| g.series.unit);
+        units.chain([Unit::Tokens]).collect()
+    }
+
+    /// Counts what a plan holds, for the decisions after it.
+    pub(super) fn take(&mut self, holds: &[(Gauged, Wanted)]) {
+        for (gauged, wanted) in holds {
+            let same = |g: &&mut Gauged| g.series.id == gauged.series.id;
+            if let Some(gauge) = self.gauges.iter_mut().find(same) {
+                gauge.take(grant(wanted), wanted.estimate, wanted.most_per_report);
+            }
+        }
+    }
+
+    pub(super) fn gauge(&self, now: Timestamp, work: &Work, place: usize) -> Gauge {
         let gauged = &self.gauges[place];
-        let waiting = work.waiting(exec.now);
         let before = self.blocked.get(&gauged.series.id);
-        let ahead = before.map_or_else(Ahead::default, |b| ahead(b, waiting, exec.now));
+        let ahead = before.map_or_else(Ahead::default, |b| ahead(b, work.waiting(now), now));
         gauged.gauge(&self.medians, ahead)
     }
 
@@ -118,13 +123,13 @@ impl Scene {
 
     pub(super) fn candidate(
         &self,
-        exec: &Exec<'_>,
+        now: Timestamp,
         work: &Work,
         offer: &Offer,
         needs: &Needs,
     ) -> Candidate {
         let series = offer.series.iter().map(|place| {
-            let gauge = self.gauge(exec, work, *place);
+            let gauge = self.gauge(now, work, *place);
             let need = self.wanted(&gauge, *place, needs).need;
             (gauge, need)
         });
