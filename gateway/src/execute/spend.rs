@@ -21,7 +21,7 @@ mod record;
 mod sums;
 
 use record::{Added, Fact, commit, record};
-pub(in crate::execute) use sums::{actuals, other, reported_units, total};
+pub(in crate::execute) use sums::{actual, other, reported, total};
 
 /// What is known of the task and of the attempt that a report belongs to.
 pub(in crate::execute) struct Spender {

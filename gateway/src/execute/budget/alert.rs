@@ -81,7 +81,32 @@ pub(in crate::execute) async fn check(exec: &mut Exec<'_>, series: &[Uuid]) -> R
         return Ok(());
     }
     let known = known(exec, series).await?;
-    let which = Which::ids(series.to_vec()).with_recent();
+    look(exec, series.to_vec(), &known).await
+}
+
+/// Looks at series in which less is expected than before: no alarm can come of it, but one may be over.
+pub(in crate::execute) async fn check_relieved(
+    exec: &mut Exec<'_>,
+    series: &[Uuid],
+) -> Result<(), Stop> {
+    if series.is_empty() {
+        return Ok(());
+    }
+    let known = known(exec, series).await?;
+    let has_open = |id: &&Uuid| known.get(id).is_some_and(|k| !k.open.is_empty());
+    let alarmed: Vec<Uuid> = series.iter().filter(has_open).copied().collect();
+    if alarmed.is_empty() {
+        return Ok(());
+    }
+    look(exec, alarmed, &known).await
+}
+
+async fn look(
+    exec: &mut Exec<'_>,
+    series: Vec<Uuid>,
+    known: &BTreeMap<Uuid, Known>,
+) -> Result<(), Stop> {
+    let which = Which::ids(series).with_recent();
     for gauged in gauge::read(exec, &which).await? {
         let of = known.get(&gauged.series.id).cloned().unwrap_or_default();
         one(exec, &gauged, &of).await?;

@@ -322,6 +322,25 @@ pub(super) async fn lock(exec: &mut Exec<'_>, ids: &[Uuid]) -> Result<(), Stop> 
     Ok(())
 }
 
+/// Locks the series in which an attempt holds something, in the order of their keys; which they are.
+pub(super) async fn lock_held(
+    exec: &mut Exec<'_>,
+    task: Uuid,
+    attempt: i32,
+) -> Result<Vec<Uuid>, Stop> {
+    let locked = sqlx::query_scalar!(
+        "SELECT s.id FROM fleet.budget_series s WHERE s.tenant_id = $1 AND s.id IN (
+             SELECT h.series_id FROM fleet.holds h WHERE h.tenant_id = $1 AND h.task_id = $2 AND h.attempt = $3)
+         ORDER BY s.id FOR UPDATE OF s",
+        exec.tenant.as_str(),
+        task,
+        attempt
+    )
+    .fetch_all(&mut *exec.tx)
+    .await?;
+    Ok(locked)
+}
+
 /// Locks the series of scopes in the order of their keys.
 pub(in crate::execute) async fn lock_scopes(
     exec: &mut Exec<'_>,

@@ -87,6 +87,11 @@ impl<'a> Row<'a> {
         }
     }
 
+    /// Whether it adds to what is spent.
+    pub(super) fn spends(&self) -> bool {
+        self.committed > 0 || self.presumed > 0
+    }
+
     fn moves(&self) -> bool {
         self.kind == "hold" || (self.committed, self.held, self.presumed) != (0, 0, 0)
     }

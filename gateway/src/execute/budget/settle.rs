@@ -50,17 +50,6 @@ pub(crate) async fn settle(
         spend::word(exec, task, attempt, tokens.unsigned_abs()).await?;
     }
     let open = open(exec, task, attempt).await?;
-    if matches!(how, Settle::Actual)
-        && !open.is_empty()
-        && !is_reported(exec, task, attempt).await?
-    {
-        return Err(Problem::new(
-            Code::Invalid,
-            "nothing was reported of what this work spent, and its grant waits to be settled",
-        )
-        .remedy("say how much with --tokens N (0 is a number too), or why it is not known with --unknown-spend")
-        .into());
-    }
     let tokens = open.iter().find(|(g, _)| g.series.unit == Unit::Tokens);
     let rest = tokens.map(|(_, h)| h.hold.remaining + h.hold.presumed);
     let report = match (&how, rest) {
@@ -69,10 +58,19 @@ pub(crate) async fn settle(
         }
         _ => None,
     };
-    let reported = spend::reported_units(exec, task, attempt).await?;
+    let reported = spend::reported(exec, task, attempt).await?;
+    let is_reported = reported.units.contains(&Unit::Tokens);
+    if how == Settle::Actual && !open.is_empty() && !is_reported {
+        return Err(Problem::new(
+            Code::Invalid,
+            "nothing was reported of what this work spent, and its grant waits to be settled",
+        )
+        .remedy("say how much with --tokens N (0 is a number too), or why it is not known with --unknown-spend")
+        .into());
+    }
     let mut rows = Vec::new();
     for (gauged, held) in &open {
-        let is_reported = reported.contains(&gauged.series.unit);
+        let is_reported = reported.units.contains(&gauged.series.unit);
         rows.extend(
             end(
                 exec,
@@ -96,24 +94,24 @@ pub(crate) async fn settle(
     )
     .fetch_one(&mut *exec.tx)
     .await?;
-    let notes = notes(exec, task, attempt, &open, &how, rest).await?;
     learn(exec, task, attempt, &open, how.is_whole()).await?;
     let ids: Vec<Uuid> = open.iter().map(|(g, _)| g.series.id).collect();
-    alert::check(exec, &ids).await?;
+    if rows.iter().any(Row::spends) {
+        alert::check(exec, &ids).await?;
+    } else {
+        alert::check_relieved(exec, &ids).await?;
+    }
     queue::nudge(exec).await?;
-    Ok(notes)
+    Ok(notes(&open, &how, rest, reported.tokens))
 }
 
 /// The holds of an attempt with their series, locked.
 pub(super) async fn open(exec: &mut Exec<'_>, task: Uuid, attempt: i32) -> Result<Vec<Open>, Stop> {
-    let holds = ledger::held(exec, task, attempt).await?;
-    if holds.is_empty() {
+    let ids = gauge::lock_held(exec, task, attempt).await?;
+    if ids.is_empty() {
         return Ok(Vec::new());
     }
-    let ids: Vec<Uuid> = holds.iter().map(|h| h.series).collect();
-    gauge::lock(exec, &ids).await?;
     let gauges = gauge::read(exec, &Which::ids(ids)).await?;
-    // A hold that was used before the lock was taken is read again.
     let holds = ledger::held(exec, task, attempt).await?;
     Ok(gauges
         .into_iter()
@@ -122,20 +120,6 @@ pub(super) async fn open(exec: &mut Exec<'_>, task: Uuid, attempt: i32) -> Resul
             Some((g, *held))
         })
         .collect())
-}
-
-/// Whether anything was reported of an attempt, be it zero.
-async fn is_reported(exec: &mut Exec<'_>, task: Uuid, attempt: i32) -> Result<bool, Stop> {
-    let is_reported = sqlx::query_scalar!(
-        r#"SELECT EXISTS (SELECT FROM fleet.spend_reports
-                          WHERE tenant_id = $1 AND task_id = $2 AND attempt = $3) AS "there!""#,
-        exec.tenant.as_str(),
-        task,
-        attempt
-    )
-    .fetch_one(&mut *exec.tx)
-    .await?;
-    Ok(is_reported)
 }
 
 /// The rows that end one hold. A unit that was never reported is charged from the grant, marked estimated:
@@ -202,20 +186,12 @@ pub(super) fn charged<'a>(
     ]
 }
 
-async fn notes(
-    exec: &mut Exec<'_>,
-    task: Uuid,
-    attempt: i32,
-    open: &[Open],
-    how: &Settle,
-    rest: Option<u64>,
-) -> Result<Vec<String>, Stop> {
+fn notes(open: &[Open], how: &Settle, rest: Option<u64>, spent: u64) -> Vec<String> {
     let mut notes = Vec::new();
     let tokens = open.iter().find(|(g, _)| g.series.unit == Unit::Tokens);
     let Some((gauged, held)) = tokens else {
-        return Ok(notes);
+        return notes;
     };
-    let spent = spend::total(exec, task, Some(attempt)).await?;
     let over = spent.saturating_sub(held.granted);
     match how {
         Settle::Unknown(reason) => notes.push(format!(
@@ -236,7 +212,7 @@ async fn notes(
             number(rest)
         ));
     }
-    Ok(notes)
+    notes
 }
 
 /// Remembers what the task came to in all its attempts, per unit. One that was cut short is censored: it
@@ -248,38 +224,29 @@ async fn learn(
     open: &[Open],
     is_whole: bool,
 ) -> Result<(), Stop> {
-    let of = sqlx::query!(
-        r#"SELECT t.task_type, t.role, coalesce(a.model, '') AS "model!",
-               (SELECT max(r.added_tokens) FROM fleet.spend_reports r
-                WHERE r.tenant_id = $1 AND r.task_id = $2 AND r.attempt = $3 AND NOT r.estimated) AS most
-           FROM fleet.tasks t LEFT JOIN fleet.attempts a ON a.tenant_id = $1 AND a.task_id = t.id AND a.attempt = $3
-           WHERE t.tenant_id = $1 AND t.id = $2"#,
-        exec.tenant.as_str(),
-        task,
-        attempt
-    )
-    .fetch_one(&mut *exec.tx)
-    .await?;
-    for (unit, actual) in spend::actuals(exec, task).await? {
-        let held = open.iter().find(|(g, _)| g.series.unit == unit);
-        if actual == 0 || (!is_whole && !exceeds(exec, &of.task_type, unit, actual).await?) {
+    let actual = spend::actual(exec, task, attempt).await?;
+    for (unit, spent) in actual.spent {
+        let is_held = open.iter().any(|(g, _)| g.series.unit == unit);
+        if spent == 0 || (!is_whole && !exceeds(exec, &actual.task_type, unit, spent).await?) {
             continue;
         }
-        let first = expected(exec, task, unit).await?;
-        let granted = held.map(|_| first.granted);
+        // What was expected of it at first, and granted in all.
         sqlx::query!(
-            "INSERT INTO fleet.task_actuals (tenant_id, task_id, task_type, role, model, unit, actual, p95, granted, most_per_report, censored, at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+            "WITH of_task AS (SELECT h.attempt, min(h.p95) AS p95, min(h.granted) AS granted FROM fleet.holds h
+                 JOIN fleet.budget_series s ON s.tenant_id = h.tenant_id AND s.id = h.series_id AND s.unit = $6
+                 WHERE h.tenant_id = $1 AND h.task_id = $2 GROUP BY h.attempt)
+             INSERT INTO fleet.task_actuals (tenant_id, task_id, task_type, role, model, unit, actual, p95, granted, most_per_report, censored, at)
+             SELECT $1, $2, $3, $4, $5, $6, $7, (SELECT p95 FROM of_task ORDER BY attempt LIMIT 1),
+                 CASE WHEN $8 THEN (SELECT coalesce(sum(granted), 0)::bigint FROM of_task) END, $9, $10, $11",
             exec.tenant.as_str(),
             task,
-            of.task_type,
-            of.role,
-            of.model,
+            actual.task_type,
+            actual.role,
+            actual.model,
             unit.as_str(),
-            i64::try_from(actual).unwrap_or(i64::MAX),
-            first.p95,
-            granted,
-            of.most.filter(|_| unit == Unit::Tokens),
+            i64::try_from(spent).unwrap_or(i64::MAX),
+            is_held,
+            actual.most.filter(|_| unit == Unit::Tokens),
             !is_whole,
             crate::db::time(exec.now) as _
         )
@@ -287,30 +254,6 @@ async fn learn(
         .await?;
     }
     Ok(())
-}
-
-/// What was expected of a task at first, and granted in all.
-struct Expected {
-    p95: Option<i64>,
-    granted: i64,
-}
-
-async fn expected(exec: &mut Exec<'_>, task: Uuid, unit: Unit) -> Result<Expected, Stop> {
-    let row = sqlx::query!(
-        r#"WITH of_task AS (SELECT h.attempt, min(h.p95) AS p95, min(h.granted) AS granted FROM fleet.holds h
-               JOIN fleet.budget_series s ON s.tenant_id = h.tenant_id AND s.id = h.series_id AND s.unit = $3
-               WHERE h.tenant_id = $1 AND h.task_id = $2 GROUP BY h.attempt)
-           SELECT (SELECT p95 FROM of_task ORDER BY attempt LIMIT 1) AS p95, coalesce(sum(granted), 0)::bigint AS "granted!" FROM of_task"#,
-        exec.tenant.as_str(),
-        task,
-        unit.as_str()
-    )
-    .fetch_one(&mut *exec.tx)
-    .await?;
-    Ok(Expected {
-        p95: row.p95,
-        granted: row.granted,
-    })
 }
 
 /// Whether what a run cut short spent teaches something: it is above the p95 of its kind.

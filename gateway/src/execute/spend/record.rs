@@ -76,9 +76,6 @@ struct Known {
 /// was added before: a total that went back or came twice adds nothing, spend that was charged on
 /// somebody's word is not charged again when a meter confirms it, and two meters charge nothing twice.
 pub(super) async fn record(exec: &mut Exec<'_>, fact: &Fact<'_>) -> Result<Added, Stop> {
-    if let Some(account) = &fact.of.account {
-        subscription(exec, account).await?;
-    }
     let known = known(exec, fact).await?;
     let added = |unit: Unit, now: u64| {
         let nothing = Known::default();
@@ -183,7 +180,10 @@ fn signed(n: u64) -> i64 {
 
 async fn store(exec: &mut Exec<'_>, fact: &Fact<'_>, added: &Added) -> Result<(), Stop> {
     sqlx::query!(
-        "INSERT INTO fleet.spend_reports (tenant_id, id, task_id, attempt, session, model, subscription, input_tokens, output_tokens,
+        // An account becomes known by what is spent on it.
+        "WITH account AS (INSERT INTO fleet.subscriptions (tenant_id, name, created_at) SELECT $1, $7, $17 WHERE $7 IS NOT NULL
+             ON CONFLICT DO NOTHING)
+         INSERT INTO fleet.spend_reports (tenant_id, id, task_id, attempt, session, model, subscription, input_tokens, output_tokens,
              cache_write_tokens, cache_read_tokens, cash_usd_micro, tokens, added_tokens, added_cash_usd_micro, spent_at,
              received_at, late, estimated, by, admission, others, added_others, meter)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)",

@@ -66,16 +66,7 @@ pub(crate) async fn complete(exec: &mut Exec<'_>, args: &verbs::Complete) -> Res
     let mut notes = end(exec, &at.row, "completed", settle).await?;
     let summary = args.summary.as_ref().map(|s| s.as_str());
     let files: Vec<String> = args.files_changed.iter().map(ToString::to_string).collect();
-    sqlx::query!(
-        "UPDATE fleet.tasks SET summary = $3, files_changed = $4, percent = 100 WHERE tenant_id = $1 AND id = $2",
-        exec.tenant.as_str(),
-        at.row.id,
-        summary,
-        &files
-    )
-    .execute(&mut *exec.tx)
-    .await?;
-    write::status(exec, at.row.id, at.next, summary, at.row.failures).await?;
+    write::completed(exec, at.row.id, summary, &files).await?;
     write::event(exec, &at.row, "task.completed", summary).await?;
     notes.extend(freed(exec, at.row.id).await?);
     if let Some(agent) = exec.actor.agent.as_ref().map(|a| a.name.to_string()) {

@@ -100,6 +100,28 @@ pub(super) async fn status(
     Ok(())
 }
 
+/// A task is done.
+pub(super) async fn completed(
+    exec: &mut Exec<'_>,
+    id: Uuid,
+    summary: Option<&str>,
+    files: &[String],
+) -> Result<(), Stop> {
+    sqlx::query!(
+        "UPDATE fleet.tasks SET status = 'completed', status_note = $3, summary = $3, files_changed = $4, percent = 100,
+             updated_at = $5, ended_at = $5
+         WHERE tenant_id = $1 AND id = $2",
+        exec.tenant.as_str(),
+        id,
+        summary,
+        files,
+        db::time(exec.now)
+    )
+    .execute(&mut *exec.tx)
+    .await?;
+    Ok(())
+}
+
 /// Ends the attempt that is in force, if there is one.
 pub(super) async fn end_attempt(exec: &mut Exec<'_>, id: Uuid, outcome: &str) -> Result<(), Stop> {
     sqlx::query!(
