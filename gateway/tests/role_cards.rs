@@ -38,7 +38,7 @@ async fn rows(desk: &Desk, kind: &str) -> i64 {
 async fn until(desk: &Desk, kind: &str, wanted: i64) {
     let looking = async {
         while rows(desk, kind).await != wanted {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(LOOK).await;
         }
     };
     tokio::time::timeout(std::time::Duration::from_secs(20), looking)
@@ -64,7 +64,7 @@ async fn next_look(desk: &Desk) {
             if now > before {
                 return;
             }
-            tokio::task::yield_now().await;
+            tokio::time::sleep(LOOK).await;
         }
     };
     tokio::time::timeout(std::time::Duration::from_secs(20), looking)

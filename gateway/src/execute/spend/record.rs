@@ -10,7 +10,7 @@ use fleet_protocol::verbs::budget::{Scope, Unit};
 use fleet_protocol::verbs::spend::Meter;
 use uuid::Uuid;
 
-use super::{Of, subscription};
+use super::Of;
 use crate::db::time;
 use crate::execute::budget::alert;
 use crate::execute::budget::gauge::{self, Gauged, Which};
@@ -181,7 +181,7 @@ fn signed(n: u64) -> i64 {
 async fn store(exec: &mut Exec<'_>, fact: &Fact<'_>, added: &Added) -> Result<(), Stop> {
     sqlx::query!(
         // An account becomes known by what is spent on it.
-        "WITH account AS (INSERT INTO fleet.subscriptions (tenant_id, name, created_at) SELECT $1, $7, $17 WHERE $7 IS NOT NULL
+        "WITH account AS (INSERT INTO fleet.subscriptions (tenant_id, name, created_at) SELECT $1, $7::text, $17::timestamptz WHERE $7 IS NOT NULL
              ON CONFLICT DO NOTHING)
          INSERT INTO fleet.spend_reports (tenant_id, id, task_id, attempt, session, model, subscription, input_tokens, output_tokens,
              cache_write_tokens, cache_read_tokens, cash_usd_micro, tokens, added_tokens, added_cash_usd_micro, spent_at,

@@ -43,7 +43,10 @@ pub(super) async fn briefed(
     is_agent: bool,
 ) -> Result<TaskView, Stop> {
     let views = briefed_all(exec, vec![(row, is_agent)]).await?;
-    views.into_iter().next().ok_or(sqlx::Error::RowNotFound.into())
+    views
+        .into_iter()
+        .next()
+        .ok_or(sqlx::Error::RowNotFound.into())
 }
 
 /// The same of several tasks, in their order.

@@ -82,7 +82,7 @@ pub(crate) async fn escalate(exec: &mut Exec<'_>, args: &verbs::Escalate) -> Res
     keep(exec, &at.row, args.result.as_ref()).await?;
     let mut notes = end(exec, &at.row, "escalated", interrupted(at.party)).await?;
     let reason = args.reason.as_str();
-    budget::leave(exec, at.row.id).await?;
+    budget::leave(exec, &[at.row.id]).await?;
     write::status(exec, at.row.id, at.next, Some(reason), at.row.failures).await?;
     write::event(exec, &at.row, "task.escalated", Some(reason)).await?;
     let asks = format!("{} asks: {reason}", write::by(exec));
