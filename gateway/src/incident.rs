@@ -12,6 +12,9 @@ use uuid::Uuid;
 use crate::execute::{NewRow, Place, Room, Subject};
 use crate::{Ids, db, outbox};
 
+/// A tap on an incident's message says that somebody takes care.
+pub(crate) const TAKE: &str = "👀";
+
 /// The rule of an incident: a room did not take a message.
 pub(crate) const DEAD: &str = "outbox.dead";
 
@@ -219,19 +222,26 @@ async fn tell(
     let Some(message) = said.message else {
         return Ok(());
     };
-    let (id, post, relation) = if said.is_new {
-        (message, Post::Message(said.text), None)
-    } else {
-        let edited = Relation::Replaces(Target::Row(message));
-        (ids.next(), Post::Edit(said.text), Some(edited))
-    };
-    let row = NewRow {
+    let row = |id, post, relation| NewRow {
         id,
         room: room(said.rule),
         post,
         relation,
         subject: Some((Subject::Incident, said.incident)),
         is_detail: false,
+    };
+    let rows = if said.is_new {
+        let tap = Post::Reaction {
+            key: TAKE.to_owned(),
+        };
+        let on = Relation::Annotates(Target::Row(message));
+        vec![
+            row(message, Post::Message(said.text), None),
+            row(ids.next(), tap, Some(on)),
+        ]
+    } else {
+        let edited = Relation::Replaces(Target::Row(message));
+        vec![row(ids.next(), Post::Edit(said.text), Some(edited))]
     };
     let place = Place::default();
     let source = outbox::Source {
@@ -241,7 +251,7 @@ async fn tell(
         now,
         device: None,
     };
-    outbox::write(tx, &source, vec![row]).await.map(drop)
+    outbox::write(tx, &source, rows).await.map(drop)
 }
 
 fn said(raised: &Raised<'_>, mentions: Vec<UserId>) -> Message {

@@ -35,6 +35,9 @@ fn words(row: &OutboxRow) -> String {
         (Post::Edit(said), Some(Relation::Replaces(Target::Event(_)))) => {
             format!("edit: {}", said.document.plain())
         }
+        (Post::Reaction { key }, Some(Relation::Annotates(Target::Event(_)))) => {
+            format!("tap: {key}")
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -76,7 +79,10 @@ async fn an_incident_is_told_edited_and_over_and_told_anew() {
     report(&stage, &lease, "no right, and no name", false).await;
     assert_eq!(
         said(&stage, &lease).await,
-        ["edit: ⚠ room.not_mended !lobby:test\nno right, and no name"]
+        [
+            "tap: 👀",
+            "edit: ⚠ room.not_mended !lobby:test\nno right, and no name"
+        ]
     );
     stage.clock.advance(60);
     report(&stage, &lease, "", true).await;
@@ -128,9 +134,9 @@ async fn a_room_that_takes_messages_again_is_no_incident_any_more_and_its_next_f
     assert_eq!(
         told,
         [
-            ["new: ⚠ outbox.d"],
-            ["edit: ✅ over: o"],
-            ["new: ⚠ outbox.d"]
+            vec!["new: ⚠ outbox.d"],
+            vec!["tap: 👀", "edit: ✅ over: o"],
+            vec!["new: ⚠ outbox.d"]
         ]
     );
 }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::gauge::{self, Gauged, Which};
 use crate::db::time;
 use crate::execute::{Exec, Room, Stop, Subject, notice};
-use crate::incident;
+use crate::incident::{self, TAKE};
 
 mod said;
 
@@ -21,8 +21,6 @@ use said::{detail, said, share};
 
 /// A tap asks the board for more.
 const ASK: &str = "🗳";
-/// A tap says that somebody takes care.
-const TAKE: &str = "👀";
 const ROOM: Room = Room::Key("budget");
 
 /// The rules under which incidents stand.
