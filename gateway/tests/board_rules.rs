@@ -15,7 +15,6 @@ use board_table::{
 use fleet_protocol::Reply;
 use fleet_protocol::problem::Code;
 use fleet_protocol::record::{Act, Extension};
-use fleet_protocol::verbs::board::Verdict;
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -259,83 +258,6 @@ async fn amending_supersedes_and_ballots_are_cast_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lazy_consensus_passes_in_silence_and_never_moves_authority() {
-    let desk = board().await;
-    let lazy = |effect| json!({ "template": "lazy", "seats": [], "effect": effect });
-    let grant =
-        json!({ "member.grant": { "user": work_desk::user_id("mia"), "role": "operator" } });
-    let refused = json!({ "title": "x", "template": "lazy", "effect": grant });
-    assert_eq!(
-        desk.refused("ana", "board.propose", refused).await,
-        Code::BadEffect
-    );
-    let mission = json!({ "mission.new": { "title": "Ship it" } });
-    propose(&desk, lazy(mission.clone())).await;
-    propose(&desk, lazy(mission)).await;
-    vote(&desk, "ben", "p2", "reject").await;
-    desk.clock.advance(72 * 3_600);
-    let p1 = closed(&desk, "p1").await;
-    assert_eq!(
-        (p1.state.as_str(), p1.effect_outcome.as_deref()),
-        ("approved", Some("done"))
-    );
-    assert_eq!(closed(&desk, "p2").await.state, "rejected");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn two_keys_are_two_others_than_the_proposer() {
-    let desk = board().await;
-    let asked = json!({ "title": "x", "template": "two-key", "effect": { "pause": {} } });
-    assert_eq!(
-        desk.refused("ana", "board.propose", asked.clone()).await,
-        Code::Invalid,
-        "there is only one other operator"
-    );
-    let carl = json!({ "user": work_desk::user_id("mia"), "role": "operator" });
-    desk.ok("ana", "member.grant", carl).await;
-    desk.ok("ana", "board.propose", asked).await;
-    vote(&desk, "ana", "p1", "approve").await;
-    vote(&desk, "ben", "p1", "approve").await;
-    assert_eq!(show(&desk, "p1").await.ends_early_at, None);
-    vote(&desk, "mia", "p1", "approve").await;
-    assert_eq!(settled(&desk, "p1").await.state, "approved");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn money_passes_without_a_person_only_up_to_the_limit_of_a_week() {
-    let desk = board().await;
-    desk.register("a2", "code-2", "code").await;
-    let agents = json!([
-        { "title": "a", "holder": { "agent": "code-1" }, "weight": 1 },
-        { "title": "b", "holder": { "agent": "code-2" }, "weight": 1 },
-        person("c", "ben"),
-    ]);
-    let lift = |dollars: u64| json!({ "seats": agents, "effect": { "budget.set": { "provider": "claude", "limit": dollars * 1_000_000, "unit": "cash_usd_micro", "every": "7d" } } });
-    for (dollars, id, needs) in [(15, "p1", false), (20, "p2", false), (25, "p3", true)] {
-        let p = propose(&desk, lift(dollars)).await;
-        assert_eq!((p.id.as_str(), p.human_required), (id, needs), "{dollars}");
-        for who in ["a1", "a2"] {
-            vote(&desk, who, id, "approve").await;
-        }
-        if needs {
-            assert_eq!(
-                show(&desk, id).await.ends_early_at,
-                None,
-                "a person is missing"
-            );
-            vote(&desk, "ben", id, "approve").await;
-        }
-        let p = settled(&desk, id).await;
-        assert_eq!(p.effect_outcome.as_deref(), Some("done"), "{dollars}");
-    }
-    let tokens = json!({ "seats": agents, "effect": { "budget.set": { "provider": "codex", "limit": 10, "unit": "tokens" } } });
-    assert!(
-        propose(&desk, tokens).await.human_required,
-        "no known price"
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn seats_of_a_template_are_held_by_the_standing_board() {
     let desk = board().await;
     let refused = desk
@@ -413,99 +335,6 @@ async fn a_review_is_folded_in_the_cards_thread_and_kept_with_the_decision() {
         Reply::Minutes(minutes) => assert_eq!(minutes.decided.len(), 1),
         other => panic!("{other:?}"),
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_effect_that_names_what_does_not_exist_is_refused_when_asked_and_when_run() {
-    let desk = board().await;
-    let task = desk.add("Old work", json!({})).await;
-    let cancel = |task: &str| json!({ "title": "x", "seats": seats(), "effect": { "task.priority": { "task": task, "priority": 9 } } });
-    assert_eq!(
-        desk.refused("ana", "board.propose", cancel("t99")).await,
-        Code::NotFound
-    );
-    let p = propose(
-        &desk,
-        json!({ "effect": { "task.priority": { "task": task, "priority": 9 } } }),
-    )
-    .await;
-    assert_eq!(
-        p.effect_text.as_deref(),
-        Some("Sets the priority of t1 \"Old work\" to 9.")
-    );
-    desk.ok("ana", "task.cancel", json!({ "task": task })).await;
-    for who in ["ana", "ben", "mia"] {
-        vote(&desk, who, "p1", "approve").await;
-    }
-    let p = settled(&desk, "p1").await;
-    let became = p.effect_outcome.expect("an outcome");
-    assert!(became.starts_with("refused: t1 is cancelled"), "{became}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_proposal_that_is_too_long_loses_nothing() {
-    let desk = board().await;
-    let text = "x".repeat(60 * 1024);
-    let refused = desk
-        .run(
-            "ana",
-            "board.propose",
-            json!({ "title": "x", "text": text }),
-        )
-        .await
-        .expect_err("too long");
-    assert_eq!(refused.code, Code::Malformed);
-    assert!(
-        refused.detail.contains("at most 20000"),
-        "{}",
-        refused.detail
-    );
-    let verdict = json!({ "title": "x", "seats": seats(), "effect": { "board.vote": { "proposal": "p1", "verdict": "approve" } } });
-    assert_eq!(
-        desk.refused("ana", "board.propose", verdict).await,
-        Code::BadEffect
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_close_whose_connection_is_lost_is_tried_again_and_the_effect_runs_once() {
-    let desk = board().await;
-    let task = desk.add("Work", json!({})).await;
-    propose(
-        &desk,
-        json!({ "effect": { "task.priority": { "task": task, "priority": 9 } } }),
-    )
-    .await;
-    for who in ["ana", "ben", "mia"] {
-        vote(&desk, who, "p1", "approve").await;
-    }
-    let mut owner = desk.register_rows().await;
-    sqlx::raw_sql("BEGIN; SELECT id FROM fleet.tasks FOR UPDATE")
-        .execute(&mut owner)
-        .await
-        .expect("the task is held");
-    desk.clock.advance(60);
-    desk.until_waiting(1).await;
-    sqlx::query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
-        .execute(&mut owner)
-        .await
-        .expect("the close loses its connection");
-    sqlx::raw_sql("ROLLBACK")
-        .execute(&mut owner)
-        .await
-        .expect("the task is free");
-    let p = closed(&desk, "p1").await;
-    assert_eq!(p.effect_outcome.as_deref(), Some("done"));
-    let runs: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM fleet.task_events WHERE event = 'task.priority'")
-            .fetch_one(&mut owner)
-            .await
-            .expect("events");
-    assert_eq!(runs, 1);
-    assert_eq!(
-        show(&desk, "p1").await.seats[0].verdict,
-        Some(Verdict::Approve)
-    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

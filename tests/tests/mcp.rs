@@ -35,8 +35,8 @@ async fn fed(mut command: Command, input: &str) -> Output {
     child.wait_with_output().await.unwrap()
 }
 
-/// What the client reports of a server with these credentials.
-async fn client(credentials: &Path, mode: &str, steps: Value) -> Value {
+/// The client, at a server with these credentials.
+async fn talks(credentials: &Path, mode: &str, steps: Value) -> Output {
     let python = environment(&SDK, &default_cache().unwrap(), &|_| {})
         .await
         .unwrap();
@@ -46,7 +46,12 @@ async fn client(credentials: &Path, mode: &str, steps: Value) -> Value {
         .arg(fleet().unwrap())
         .arg(credentials)
         .arg(mode);
-    let output = fed(command, &steps.to_string()).await;
+    fed(command, &steps.to_string()).await
+}
+
+/// What it reports.
+async fn client(credentials: &Path, mode: &str, steps: Value) -> Value {
+    let output = talks(credentials, mode, steps).await;
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
     serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {said}"))
@@ -236,6 +241,16 @@ async fn a_model_works_a_task_votes_and_reads_with_nothing_but_the_tools() {
     let now = |i: usize| &asked["steps"][i]["structuredContent"]["task"]["now"];
     assert_eq!(now(0)["handed_back"]["result"]["summary"], "half done");
     assert_eq!(now(1)["status"], "escalated");
+
+    // Its token revoked, the client is told the code and what to do.
+    world.ask("!agent revoke code-1").await.unwrap();
+    let refused = talks(&credentials, "auto", json!([])).await;
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success(), "{said}");
+    assert!(
+        said.contains("auth.unauthenticated") && said.contains("fleet agent join"),
+        "{said}"
+    );
     world.end().await;
 }
 
