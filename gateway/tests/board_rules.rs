@@ -10,7 +10,7 @@ mod board_table;
 mod work_desk;
 
 use board_table::{
-    board, closed, paused, person, propose, record, seats, settled, show, vote, vote_refused,
+    board, closed, paused, person, propose, record, settled, show, vote, vote_refused,
 };
 use fleet_protocol::Reply;
 use fleet_protocol::problem::Code;
