@@ -94,10 +94,7 @@ pub(crate) async fn escalate(exec: &mut Exec<'_>, args: &verbs::Escalate) -> Res
 /// Calls the operators in their room, once while the task needs them.
 pub(super) async fn raise(exec: &mut Exec<'_>, row: &Row, why: &str) -> Result<(), Stop> {
     let short = row.short();
-    let detail = format!(
-        "{} – {why}. It goes on with your answer: !task answer {short} \"...\", or as it is: !task retry {short}. To give it up: !task cancel {short}",
-        row.title
-    );
+    let detail = detail(&row.title, &short, why);
     let raised = incident::Raised {
         rule: ESCALATED,
         subject: &short,
@@ -105,6 +102,15 @@ pub(super) async fn raise(exec: &mut Exec<'_>, row: &Row, why: &str) -> Result<(
     };
     incident::open(exec.tx, exec.tenant, exec.ids, exec.now, &raised).await?;
     Ok(())
+}
+
+/// What the operators read: why it stands still, and what lets it go on.
+fn detail(title: &str, short: &str, why: &str) -> String {
+    let why = why.trim_end_matches('.');
+    let stop = if why.ends_with(['?', '!']) { "" } else { "." };
+    format!(
+        "{title} – {why}{stop} It goes on with your answer: !task answer {short} \"...\", or as it is: !task retry {short}. To give it up: !task cancel {short}"
+    )
 }
 
 /// The operators are not needed any more.
@@ -166,4 +172,30 @@ async fn asker(exec: &mut Exec<'_>, task: Uuid) -> Result<Option<Uuid>, Stop> {
     .fetch_optional(&mut *exec.tx)
     .await?;
     Ok(asker.flatten())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_ends_as_it_was_written() {
+        for (why, expected) in [
+            (
+                "code-1 asks: Which key?",
+                "Sign it – code-1 asks: Which key? It goes on",
+            ),
+            (
+                "no attempt is left",
+                "Sign it – no attempt is left. It goes on",
+            ),
+            (
+                "it failed: no disk.",
+                "Sign it – it failed: no disk. It goes on",
+            ),
+        ] {
+            let said = detail("Sign it", "t1", why);
+            assert!(said.starts_with(expected), "{said}");
+        }
+    }
 }
