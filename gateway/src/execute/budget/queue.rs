@@ -223,8 +223,6 @@ pub(crate) struct Queued {
     pub(crate) lane: Lane,
     /// What it would hold, as last looked at.
     pub(crate) need: u64,
-    /// The limit that it waited for then.
-    pub(crate) series: Option<Uuid>,
 }
 
 /// What tasks have in common that ask for the same: who would pay, with what, and for which work.
@@ -246,7 +244,7 @@ pub(crate) struct Lane {
 /// The whole queue in order. A claim whose agent was started anew or retired is gone; the task stays.
 pub(crate) async fn in_order(exec: &mut Exec<'_>) -> Result<Vec<Queued>, Stop> {
     let rows = sqlx::query!(
-        r#"SELECT q.task_id, q.queued_at, q.incarnation, q.person, q.need, q.series_id, t.number, t.priority, t.task_type, t.role, t.mission_id,
+        r#"SELECT q.task_id, q.queued_at, q.incarnation, q.person, q.need, t.number, t.priority, t.task_type, t.role, t.mission_id,
                t.provider, t.model, t.model_pinned, t.projected_tokens, t.max_wait_seconds, t.start_now_by IS NOT NULL AS "is_let_go!",
                a.id AS "agent_id?", a.name AS "agent?", a.host AS "host?", a.incarnation AS "present?", a.model AS "ceiling?"
            FROM fleet.budget_queue q JOIN fleet.tasks t ON t.tenant_id = q.tenant_id AND t.id = q.task_id
@@ -294,7 +292,6 @@ pub(crate) async fn in_order(exec: &mut Exec<'_>) -> Result<Vec<Queued>, Stop> {
             claimer,
             lane,
             need: r.need.unsigned_abs(),
-            series: r.series_id,
         };
         queue.push((place(waiting, exec.now), queued));
     }

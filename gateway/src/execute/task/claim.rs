@@ -141,8 +141,6 @@ pub(super) struct Stays {
     pub(super) eta: Option<Timestamp>,
     /// Whether only what it shares with others of its lane keeps it.
     pub(super) is_common: bool,
-    /// The limit that it waits for.
-    pub(super) series: Option<Uuid>,
 }
 
 /// Whether a claim stays with a task that must wait.
@@ -160,21 +158,8 @@ pub(super) async fn begin(
     claimer: Option<&Claimer>,
     waits: Waits,
 ) -> Result<Begun, Stop> {
-    let verdict = budget::decide(exec, work).await?;
-    act(exec, row, work, claimer, waits, verdict).await
-}
-
-/// Does what the budget decided.
-pub(super) async fn act(
-    exec: &mut Exec<'_>,
-    row: &Row,
-    work: &budget::Work,
-    claimer: Option<&Claimer>,
-    waits: Waits,
-    verdict: Verdict,
-) -> Result<Begun, Stop> {
     let waiting = claimer.filter(|_| waits == Waits::Yes);
-    match verdict {
+    match budget::decide(exec, work).await? {
         Verdict::Go(plan) => {
             let (row, notes) = run(exec, row, claimer, work, &plan).await?;
             Ok(Begun::Yes(Box::new(row), notes))
@@ -196,7 +181,6 @@ pub(super) async fn act(
                 problem: named(row, "is queued", problem),
                 eta: waits.eta,
                 is_common: waits.is_common,
-                series: waits.series,
             })))
         }
         Verdict::Never(refused) => {
@@ -215,7 +199,6 @@ pub(super) async fn act(
                 problem: named(row, "is refused", problem),
                 eta: None,
                 is_common: false,
-                series: None,
             })))
         }
     }

@@ -10,7 +10,7 @@ use super::super::needs::{self, Needs};
 use super::super::offer::{self, Account, Scopes};
 use super::choice::{Choice, choose};
 use super::scene::{self, Scene};
-use super::{Plan, Verdict, Waits, Work};
+use super::{Plan, Verdict, Work};
 use crate::execute::{Exec, Stop};
 
 /// The ground of decisions.
@@ -67,37 +67,13 @@ impl Ground {
         Ok(Self { scene, asked })
     }
 
-    /// Goes down the ladder for the task at a place. Where it may be lowered, what it needs below is read now.
-    pub(crate) async fn decide(
-        &self,
-        exec: &mut Exec<'_>,
-        place: usize,
-        work: &Work,
-    ) -> Result<Verdict, Stop> {
-        let asked = self.asked.get(place).ok_or(sqlx::Error::RowNotFound)?;
-        let accounts = asked.accounts.as_ref().map_err(|p| (**p).clone())?;
-        let who = (&asked.scopes, accounts.as_slice());
-        let mut rungs = vec![asked.rung.clone()];
-        let mut chosen = choose(exec.now, work, &self.scene, who, &rungs);
-        if chosen.may_be_lowered(work) && !asked.lower.is_empty() {
-            let kinds = asked.lower.iter().map(|m| work.kind(m.as_ref()));
-            let kinds: Vec<_> = kinds.collect();
-            let needs = needs::read(exec, &kinds, &self.scene.units()).await?;
-            rungs.extend(asked.lower.iter().cloned().zip(needs));
-            chosen = choose(exec.now, work, &self.scene, who, &rungs);
-        }
-        chosen.verdict(exec, work, &self.scene)
-    }
-
     /// Admits the task at a place as it asks, if it fits: the decisions after it see what it takes. None where more
-    /// must be looked at, which is for [`Self::decide`].
+    /// must be looked at, which is for [`super::decide`].
     pub(crate) fn admit(&mut self, exec: &Exec<'_>, place: usize, work: &Work) -> Option<Plan> {
         let asked = self.asked.get(place)?;
         let accounts = asked.accounts.as_ref().ok()?;
-        let (who, rung) = (
-            (&asked.scopes, accounts.as_slice()),
-            std::slice::from_ref(&asked.rung),
-        );
+        let rung = std::slice::from_ref(&asked.rung);
+        let who = (&asked.scopes, accounts.as_slice());
         let chosen @ Choice::Run(..) = choose(exec.now, work, &self.scene, who, rung) else {
             return None;
         };
@@ -106,11 +82,6 @@ impl Ground {
         };
         self.scene.take(&plan.holds);
         Some(*plan)
-    }
-
-    /// A task goes on waiting for the limit that it waited for: the decisions after it see what for now.
-    pub(crate) fn waits(&mut self, work: &Work, waits: &Waits) {
-        self.scene.waits(work, waits);
     }
 }
 

@@ -13,7 +13,7 @@ use super::super::gauge::{self, Gauged, Medians, Which};
 use super::super::needs::{Needs, Wanted};
 use super::super::offer::Offer;
 use super::super::reading;
-use super::{Waits, Work, grant};
+use super::{Work, grant};
 use crate::execute::{Exec, Stop};
 
 /// All that a decision rests on.
@@ -105,15 +105,6 @@ impl Scene {
             if let Some(gauge) = self.gauges.iter_mut().find(same) {
                 gauge.take(grant(wanted), wanted.estimate, wanted.most_per_report);
             }
-        }
-    }
-
-    /// Keeps what the head of a limit's queue waits for, where this task is the head.
-    pub(super) fn waits(&mut self, work: &Work, waits: &Waits) {
-        let heads = waits.series.and_then(|id| self.blocked.get_mut(&id));
-        let is_it = |b: &&mut Blocked| b.waiting.task == i64::from(work.number);
-        for head in heads.into_iter().flatten().filter(is_it) {
-            (head.reason, head.need, head.p50) = (waits.reason, waits.need, waits.p50);
         }
     }
 
