@@ -42,35 +42,13 @@ async fn send(desk: &Desk, who: &str, to: &str, text: &str) -> ItemView {
 }
 
 /// What an agent takes without waiting.
-async fn take(desk: &Desk, who: &str, limit: u32) -> Vec<ItemView> {
-    let args = json!({ "wait": 0, "limit": limit });
-    items(
-        desk.ask_as(who, "agent.next", args)
-            .await
-            .expect("the inbox"),
-    )
-}
-
 async fn ack(desk: &Desk, who: &str, items: &[&str]) -> Vec<ItemView> {
     self::items(desk.ok(who, "agent.ack", json!({ "items": items })).await)
 }
 
-/// Two coders and a reviewer.
-async fn crew() -> Desk {
-    let desk = Desk::open().await;
-    for (who, name, role) in [
-        ("a1", "code-1", "code"),
-        ("a2", "code-2", "code"),
-        ("a3", "review-1", "review"),
-    ] {
-        desk.register(who, name, role).await;
-    }
-    desk
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn an_item_is_handed_out_in_order_and_again_until_it_is_acknowledged() {
-    let desk = crew().await;
+    let desk = Desk::with_crew().await;
     let first = send(&desk, "a1", "code-2", "one").await;
     send(&desk, "a1", "h1:code-2", "two").await;
     assert_eq!(
@@ -81,26 +59,26 @@ async fn an_item_is_handed_out_in_order_and_again_until_it_is_acknowledged() {
         ),
         ("[h1:code-1 -> h1:code-2]", Class::Actionable, 0)
     );
-    assert_eq!(ids(&take(&desk, "a2", 1).await), ["n1"]);
-    assert_eq!(ids(&take(&desk, "a2", 10).await), ["n2"]);
-    assert!(take(&desk, "a2", 10).await.is_empty());
+    assert_eq!(ids(&desk.items("a2", 1).await), ["n1"]);
+    assert_eq!(ids(&desk.items("a2", 10).await), ["n2"]);
+    assert!(desk.items("a2", 10).await.is_empty());
     assert_eq!(ack(&desk, "a2", &["n1"]).await[0].deliveries, 1);
     desk.clock.advance(301);
-    let again = take(&desk, "a2", 10).await;
+    let again = desk.items("a2", 10).await;
     assert_eq!((ids(&again), again[0].deliveries), (vec!["n2"], 2));
     ack(&desk, "a2", &["n2", "n1"]).await;
     desk.clock.advance(301);
-    assert!(take(&desk, "a2", 10).await.is_empty());
+    assert!(desk.items("a2", 10).await.is_empty());
     assert_eq!(desk.said("tasks", "[h1:code-1 -> h1:code-2]").await, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_incarnation_gets_what_the_one_before_did_not_acknowledge() {
-    let desk = crew().await;
+    let desk = Desk::with_crew().await;
     send(&desk, "a1", "code-2", "one").await;
-    assert_eq!(take(&desk, "a2", 10).await.len(), 1);
+    assert_eq!(desk.items("a2", 10).await.len(), 1);
     desk.register("a2", "code-2", "code").await;
-    let again = take(&desk, "a2", 10).await;
+    let again = desk.items("a2", 10).await;
     assert_eq!((ids(&again), again[0].deliveries), (vec!["n1"], 2));
     let former = json!({ "name": "code-2", "host": "h1", "incarnation": 1 });
     for (path, request) in [
@@ -118,7 +96,7 @@ async fn a_new_incarnation_gets_what_the_one_before_did_not_acknowledge() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_waits_is_woken_by_what_is_sent() {
-    let desk = crew().await;
+    let desk = Desk::with_crew().await;
     let waiting = desk.ask_as("a2", "agent.next", json!({ "wait": 20 }));
     tokio::pin!(waiting);
     // It waits, and was not answered with nothing.
@@ -133,10 +111,10 @@ async fn who_waits_is_woken_by_what_is_sent() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_flips_the_line_and_goes_to_who_asked() {
-    let desk = crew().await;
+    let desk = Desk::with_crew().await;
     let asked = send(&desk, "a1", "review", "look at this").await;
     assert_eq!(asked.to.to_string(), "h1:review-1");
-    take(&desk, "a3", 1).await;
+    desk.items("a3", 1).await;
     let answer = json!({ "item": asked.id, "text": "looks good", "ack": true });
     let answer = item(desk.ok("a3", "agent.reply", answer).await);
     assert_eq!(answer.line(), asked.line().flipped());
@@ -144,7 +122,7 @@ async fn an_answer_flips_the_line_and_goes_to_who_asked() {
         (answer.reply_to, answer.chain.id, answer.chain.hop),
         (Some("n1".into()), asked.chain.id, 1)
     );
-    assert_eq!(ids(&take(&desk, "a1", 9).await), ["n2"]);
+    assert_eq!(ids(&desk.items("a1", 9).await), ["n2"]);
     let foreign = json!({ "item": "n2", "text": "not mine" });
     assert_eq!(
         desk.refused("a3", "agent.reply", foreign).await,
@@ -159,13 +137,13 @@ async fn an_answer_flips_the_line_and_goes_to_who_asked() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_writes_to_an_agent_and_is_answered_in_a_room() {
-    let desk = crew().await;
+    let desk = Desk::with_crew().await;
     let asked = send(&desk, "mia", "code-1", "how far is it?").await;
     assert_eq!(
         (asked.line().to_string().as_str(), asked.class),
         ("[matrix:mia -> h1:code-1 human]", Class::Human)
     );
-    take(&desk, "a1", 1).await;
+    desk.items("a1", 1).await;
     desk.ok(
         "a1",
         "agent.reply",
@@ -183,7 +161,7 @@ async fn a_person_writes_to_an_agent_and_is_answered_in_a_room() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_role_is_reached_as_one_agent_or_as_all() {
-    let desk = crew().await;
+    let desk = Desk::with_crew().await;
     desk.register("a4", "code-3", "code").await;
     // The one with the least to read.
     for wanted in ["h1:code-2", "h1:code-3", "h1:code-2"] {
@@ -214,7 +192,7 @@ async fn a_role_is_reached_as_one_agent_or_as_all() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_orchestrator_and_people_give_work_away() {
-    let desk = crew().await;
+    let desk = Desk::with_crew().await;
     desk.register("a4", "orchestrator-1", "orchestrator").await;
     let mission = desk
         .ok(
@@ -261,14 +239,14 @@ async fn only_the_orchestrator_and_people_give_work_away() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_nobody_acknowledges_is_reminded_of_once_and_then_an_incident() {
-    let desk = crew().await;
+    let desk = Desk::with_crew().await;
     send(&desk, "a1", "code-2", "urgent").await;
     let log = json!({ "to": "code-2", "text": "done 3", "class": "terminal-log" });
     desk.ok("a1", "agent.send", log).await;
-    assert_eq!(take(&desk, "a2", 10).await.len(), 2);
+    assert_eq!(desk.items("a2", 10).await.len(), 2);
     desk.clock.advance(901);
     desk.until_said("tasks", "was reminded of n1", 1).await;
-    let again = take(&desk, "a2", 1).await;
+    let again = desk.items("a2", 1).await;
     assert_eq!((ids(&again), again[0].reminder), (vec!["n1"], true));
     desk.clock.advance(901);
     desk.until_said("ops", "did not acknowledge n1", 1).await;
@@ -281,7 +259,7 @@ async fn what_nobody_acknowledges_is_reminded_of_once_and_then_an_incident() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_inbox_and_an_item_are_bounded_and_a_pause_holds_agents() {
-    let desk = crew().await;
+    let desk = Desk::with_crew().await;
     desk.set("inbox_items = 2").await;
     for text in ["one", "two"] {
         send(&desk, "a1", "code-2", text).await;
@@ -291,7 +269,7 @@ async fn an_inbox_and_an_item_are_bounded_and_a_pause_holds_agents() {
         desk.refused("a1", "agent.send", more.clone()).await,
         Code::InboxFull
     );
-    take(&desk, "a2", 1).await;
+    desk.items("a2", 1).await;
     ack(&desk, "a2", &["n1"]).await;
     desk.ok("a1", "agent.send", more.clone()).await;
     let long =
@@ -313,7 +291,7 @@ async fn an_inbox_and_an_item_are_bounded_and_a_pause_holds_agents() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_says_how_far_chains_go() {
-    let desk = crew().await;
+    let desk = Desk::with_crew().await;
     let limits = json!({ "hops": 2 });
     assert_eq!(
         desk.refused("mia", "chain.limits.set", limits.clone())
@@ -357,7 +335,7 @@ async fn go_round(desk: &Desk, ring: &[(&str, &str)], pause: i64) -> (u32, Code)
         desk.clock.advance(pause);
         at += 1;
         let (next, _) = ring[at % ring.len()];
-        let taken = take(desk, next, 50).await;
+        let taken = desk.items(next, 50).await;
         ack(desk, next, &ids(&taken)).await;
     }
 }
@@ -371,7 +349,7 @@ async fn a_loop_stops_at_the_limit_of_its_chain_however_slow_it_is() {
             7_200,
         ),
     ] {
-        let desk = crew().await;
+        let desk = Desk::with_crew().await;
         assert_eq!(go_round(&desk, ring, pause).await, (16, Code::ChainStopped));
         assert_eq!(desk.said("ops", "chain.stopped").await, 1);
         let open: i64 =
@@ -382,17 +360,17 @@ async fn a_loop_stops_at_the_limit_of_its_chain_however_slow_it_is() {
         assert_eq!(open, 0, "what is refused is not delivered");
         // It goes on when a person says so, or with planned work.
         send(&desk, "mia", "code-1", "go on").await;
-        take(&desk, "a1", 1).await;
+        desk.items("a1", 1).await;
         assert_eq!(send(&desk, "a1", "code-2", "I do").await.chain.hop, 1);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chain_is_bounded_in_all_and_an_agent_cannot_leave_it() {
-    let desk = crew().await;
+    let desk = Desk::with_crew().await;
     desk.set("chain_messages = 3").await;
     let first = send(&desk, "a1", "code-2", "one").await;
-    take(&desk, "a2", 1).await;
+    desk.items("a2", 1).await;
     // A new life of the same agent is in the same chain.
     desk.register("a2", "code-2", "code").await;
     assert_eq!(
@@ -429,12 +407,12 @@ async fn a_chain_is_bounded_in_all_and_an_agent_cannot_leave_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tokens_spent_in_a_chain_end_it() {
-    let desk = crew().await;
+    let desk = Desk::with_crew().await;
     desk.set("chain_tokens = 1000").await;
     let task = desk.add("Costly", json!({})).await;
     let epoch = desk.claim("a2", None).await.epoch.expect("a lease");
     send(&desk, "a1", "code-2", "think hard").await;
-    take(&desk, "a2", 1).await;
+    desk.items("a2", 1).await;
     let more = json!({ "to": "code-1", "text": "I thought" });
     for (input, code) in [(999, None), (1_000, Some(Code::ChainStopped))] {
         let spent = json!({ "task": task, "input_tokens": input });
@@ -448,7 +426,7 @@ async fn tokens_spent_in_a_chain_end_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_empty_backlog_asks_the_orchestrator_once_until_there_is_work() {
-    let desk = crew().await;
+    let desk = Desk::with_crew().await;
     desk.register("a4", "orchestrator-1", "orchestrator").await;
     desk.add("Waits", json!({ "role": "review" })).await;
     // Something waits, for another role.
@@ -456,7 +434,7 @@ async fn an_empty_backlog_asks_the_orchestrator_once_until_there_is_work() {
         desk.refused("a1", "task.claim", json!({})).await,
         Code::NothingReady
     );
-    assert!(take(&desk, "a4", 9).await.is_empty());
+    assert!(desk.items("a4", 9).await.is_empty());
     for round in 1..=2_usize {
         desk.claim("a3", None).await;
         for _ in 0..2 {
@@ -465,7 +443,7 @@ async fn an_empty_backlog_asks_the_orchestrator_once_until_there_is_work() {
                 Code::NothingReady
             );
         }
-        let asked = take(&desk, "a4", 9).await;
+        let asked = desk.items("a4", 9).await;
         assert_eq!(asked.len(), 1, "round {round}");
         assert_eq!(
             asked[0].line().to_string(),

@@ -8,20 +8,9 @@
 
 mod work_desk;
 
-use fleet_protocol::Reply;
 use fleet_protocol::problem::Code;
-use fleet_protocol::reply::ItemView;
 use serde_json::json;
 use work_desk::Desk;
-
-/// What an agent is handed without waiting; it listens from now on.
-async fn listen(desk: &Desk, who: &str) -> Vec<ItemView> {
-    let args = json!({ "wait": 0, "limit": 50 });
-    match desk.ask_as(who, "agent.next", args).await {
-        Ok(Reply::Items(items)) => items,
-        other => panic!("not items: {other:?}"),
-    }
-}
 
 /// Three coders and a reviewer that listen.
 async fn crew() -> Desk {
@@ -33,7 +22,7 @@ async fn crew() -> Desk {
         ("a4", "review-1", "review"),
     ] {
         desk.register(who, name, role).await;
-        assert!(listen(&desk, who).await.is_empty());
+        assert!(desk.items(who, 50).await.is_empty());
     }
     desk.clock.advance(2);
     desk
@@ -81,7 +70,7 @@ async fn until_told(desk: &Desk, wanted: [i64; 3]) {
 
 /// The reviewer listens, and the sweep looks.
 async fn looked_again(desk: &Desk) {
-    listen(desk, "a4").await;
+    desk.items("a4", 50).await;
     desk.clock.advance(2);
     looked(desk).await;
 }
@@ -110,9 +99,9 @@ async fn as_many_are_told_as_can_take_some_and_a_claim_answers() {
     until_told(&desk, [1, 0, 0]).await;
     looked_again(&desk).await;
     assert_eq!(told(&desk).await, [1, 0, 0], "one task, one agent");
-    listen(&desk, "a4").await;
+    desk.items("a4", 50).await;
     desk.clock.advance(11);
-    let notice = listen(&desk, "a1").await.pop().expect("a notice");
+    let notice = desk.items("a1", 50).await.pop().expect("a notice");
     looked(&desk).await;
     assert_eq!(
         told(&desk).await,
@@ -151,7 +140,7 @@ async fn as_many_are_told_as_can_take_some_and_a_claim_answers() {
         desk.add(title, json!({})).await;
     }
     for who in ["a2", "a3"] {
-        listen(&desk, who).await;
+        desk.items(who, 50).await;
     }
     desk.clock.advance(2);
     until_told(&desk, [1, 1, 0]).await;
@@ -166,7 +155,7 @@ async fn who_does_not_answer_is_passed_over_and_a_notice_ends_with_its_work() {
     until_told(&desk, [1, 0, 0]).await;
     desk.clock.advance(30);
     for who in ["a1", "a2", "a4"] {
-        listen(&desk, who).await;
+        desk.items(who, 50).await;
     }
     desk.clock.advance(31);
     looked_again(&desk).await;
@@ -174,7 +163,7 @@ async fn who_does_not_answer_is_passed_over_and_a_notice_ends_with_its_work() {
     // A person was faster than both.
     desk.claim("mia", Some(&id)).await;
     desk.clock.advance(900);
-    listen(&desk, "a4").await;
+    desk.items("a4", 50).await;
     looked_again(&desk).await;
     let looking = async {
         while unread(&desk, "code-1").await + unread(&desk, "code-2").await > 0 {
@@ -198,7 +187,7 @@ async fn who_tried_in_vain_is_told_of_the_next() {
         Code::NothingReady
     );
     assert!(
-        listen(&desk, "a1").await.is_empty(),
+        desk.items("a1", 50).await.is_empty(),
         "trying was the answer"
     );
     desk.add("Next", json!({})).await;

@@ -11,35 +11,14 @@ mod work_desk;
 
 use fleet_protocol::Reply;
 use fleet_protocol::problem::Code;
-use fleet_protocol::reply::{ItemView, TaskView};
+use fleet_protocol::reply::TaskView;
 use fleet_protocol::verbs::task::TaskStatus;
 use serde_json::{Value, json};
 use work_desk::{Desk, task};
 
-/// Two coders and a reviewer.
-async fn crew() -> Desk {
-    let desk = Desk::open().await;
-    for (who, name, role) in [
-        ("a1", "code-1", "code"),
-        ("a2", "code-2", "code"),
-        ("a3", "review-1", "review"),
-    ] {
-        desk.register(who, name, role).await;
-    }
-    desk
-}
-
 async fn give(desk: &Desk, task: &str, to: &str) {
     let args = json!({ "task": task, "to": to });
     desk.ok("ana", "agent.delegate", args).await;
-}
-
-async fn take(desk: &Desk, who: &str) -> Vec<ItemView> {
-    let args = json!({ "wait": 0, "limit": 50 });
-    match desk.ask_as(who, "agent.next", args).await {
-        Ok(Reply::Items(items)) => items,
-        other => panic!("not items: {other:?}"),
-    }
 }
 
 /// A write of the holder under its lease.
@@ -56,7 +35,7 @@ async fn under(desk: &Desk, who: &str, held: &TaskView, verb: &str, mut args: Va
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_given_to_an_agent_is_claimed_by_no_other() {
-    let desk = crew().await;
+    let desk = Desk::with_crew().await;
     let kept = desk.add("Kept", json!({ "priority": 90 })).await;
     let open = desk.add("Open", json!({})).await;
     give(&desk, &kept, "code-2").await;
@@ -96,7 +75,7 @@ async fn a_task_given_to_an_agent_is_claimed_by_no_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reservation_ends_with_its_agent_and_people_see_it() {
-    let desk = crew().await;
+    let desk = Desk::with_crew().await;
     let (first, second) = (
         desk.add("First", json!({})).await,
         desk.add("Second", json!({})).await,
@@ -138,7 +117,7 @@ async fn a_reservation_ends_with_its_agent_and_people_see_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_given_to_a_role_is_kept_for_nobody() {
-    let desk = crew().await;
+    let desk = Desk::with_crew().await;
     let id = desk.add("Anybody's", json!({})).await;
     give(&desk, &id, "code-1").await;
     give(&desk, &id, "code").await;
@@ -148,7 +127,7 @@ async fn a_task_given_to_a_role_is_kept_for_nobody() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_claim_answers_with_role_mission_and_brief() {
-    let desk = crew().await;
+    let desk = Desk::with_crew().await;
     let opened = json!({ "title": "Ship it", "goal": "By May." });
     let Reply::Mission(mission) = desk.ok("ana", "mission.new", opened).await else {
         panic!("no mission")
@@ -183,7 +162,7 @@ async fn a_claim_answers_with_role_mission_and_brief() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_handed_back_goes_to_the_next_holder_and_into_exports() {
-    let desk = crew().await;
+    let desk = Desk::with_crew().await;
     let id = desk.add("Long", json!({})).await;
     let held = desk.claim("a1", None).await;
     let result = json!({ "summary": "The parser stands", "done": ["parser"], "remains": ["tests"], "artefacts": ["branch t1"] });
@@ -224,7 +203,7 @@ async fn what_is_handed_back_goes_to_the_next_holder_and_into_exports() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_escalated_task_waits_for_the_operators_and_goes_on_with_their_answer() {
-    let desk = crew().await;
+    let desk = Desk::with_crew().await;
     let id = desk.add("Sign it", json!({})).await;
     let held = desk.claim("a1", None).await;
     let foreign = desk
@@ -264,7 +243,7 @@ async fn an_escalated_task_waits_for_the_operators_and_goes_on_with_their_answer
     )
     .await;
     assert_eq!(desk.said("ops", "✅ over: ").await, 1);
-    let told = take(&desk, "a1").await;
+    let told = desk.items("a1", 50).await;
     assert_eq!(
         (told.len(), told[0].task.as_deref()),
         (1, Some(id.as_str()))
@@ -291,7 +270,7 @@ async fn an_escalated_task_waits_for_the_operators_and_goes_on_with_their_answer
 
 #[tokio::test(flavor = "multi_thread")]
 async fn used_up_attempts_call_the_operators_and_their_answer_gives_new_ones() {
-    let desk = crew().await;
+    let desk = Desk::with_crew().await;
     let id = desk.add("Hard", json!({ "max_attempts": 1 })).await;
     let held = desk.claim("a1", None).await;
     let failed = under(

@@ -30,6 +30,11 @@ impl Timestamp {
         self.0.as_millisecond()
     }
 
+    /// The instant so long before; saturates at the end of what can be told.
+    pub fn earlier(self, by: jiff::SignedDuration) -> Self {
+        Self(self.0.saturating_sub(by).unwrap_or(self.0))
+    }
+
     /// The instant in a zone, as people read it: `Mon 2026-11-30 09:00 CET`.
     pub fn in_zone(self, zone: &TimeZone) -> String {
         ZonedDateTime::new(self.0, zone.clone())

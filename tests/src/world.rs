@@ -306,6 +306,20 @@ impl World {
             .collect())
     }
 
+    /// The receipt of an event that somebody else sent.
+    ///
+    /// # Errors
+    /// None within half a minute.
+    pub async fn receipt(&self, follow: &mut Follow, event: &str) -> Result<RoomEvent, Fault> {
+        let seen = follow
+            .until("the receipt", std::time::Duration::from_secs(30), |seen| {
+                seen.event.event_type == "dev.mosaicstack.fleet.receipt"
+                    && seen.event.relates_to("m.reference") == Some(event)
+            })
+            .await?;
+        Ok(seen.event)
+    }
+
     /// Follows the operator's rooms from now on.
     ///
     /// # Errors

@@ -157,22 +157,21 @@ pub(super) async fn record(
 
 /// Each says what it says where it was made.
 async fn say(tx: &mut Tx, said: Vec<(Fresh<'_>, Vec<NewRow>)>) -> Result<(), sqlx::Error> {
-    let Some(first) = said.first().map(|(fresh, _)| fresh) else {
+    let Some((first, _)) = said.first() else {
         return Ok(());
     };
-    let (tenant, place, now) = (&first.caller.tenant, first.place.clone(), first.now);
     let source = outbox::Source {
-        tenant,
-        place: &place,
+        tenant: &first.caller.tenant,
+        // Each row names its own.
+        place: &Place::default(),
         cause: None,
-        now,
+        now: first.now,
         device: None,
     };
     let mut rows = Vec::new();
     for (fresh, of_it) in said {
-        let room = fresh.place.room;
         rows.extend(of_it.into_iter().map(|mut row| {
-            if let (Room::Here, Some(room)) = (&row.room, room) {
+            if let (Room::Here, Some(room)) = (&row.room, fresh.place.room) {
                 row.room = Room::Id(room);
             }
             (Some(fresh.admission), row)

@@ -7,7 +7,7 @@ use fleet_protocol::record::{EndedBy, Export, FORMAT, Linked, Statement, Via};
 use fleet_protocol::reply::{Changed, MinutesView, ProposalView};
 use fleet_protocol::scalar::{Note, Percent};
 use fleet_protocol::verbs::board as verbs;
-use fleet_protocol::{Problem, Reply, Timestamp};
+use fleet_protocol::{Problem, Reply};
 use jiff::SignedDuration;
 use uuid::Uuid;
 
@@ -182,7 +182,7 @@ pub(crate) async fn minutes(exec: &mut Exec<'_>, args: &verbs::Minutes) -> Resul
         Some(moment) => moment
             .resolve(exec.now, exec.zone)
             .map_err(|e| Problem::new(Code::BadArgument, format!("--since {e}")))?,
-        None => Timestamp(exec.now.0.saturating_sub(MINUTES).unwrap_or(exec.now.0)),
+        None => exec.now.earlier(MINUTES),
     };
     let mut ids = sqlx::query_scalar!(
         "SELECT proposal_id FROM fleet.decisions WHERE tenant_id = $1 AND decided_at >= $2 ORDER BY decided_at, id LIMIT $3",

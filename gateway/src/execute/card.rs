@@ -25,7 +25,7 @@ const SHARED: &str = "tasks";
 
 /// Looks of before this instant are due again.
 pub(crate) fn due_before(now: Timestamp) -> Timestamp {
-    now.0.checked_sub(EVERY).map_or(now, Timestamp)
+    now.earlier(EVERY)
 }
 
 /// A card as it was last posted or edited.

@@ -19,7 +19,7 @@ use fleet_gateway::{Clock, InitSettings, Scope, Secret, Settings, TokenFile, Uui
 use fleet_local::postgres::TemporaryCluster;
 use fleet_protocol::envelope::Receipt;
 use fleet_protocol::problem::Code;
-use fleet_protocol::reply::{AgentView, Changed, TaskView};
+use fleet_protocol::reply::{AgentView, Changed, ItemView, TaskView};
 use fleet_protocol::{Problem, Reply, Timestamp};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -385,6 +385,28 @@ impl Desk {
         match self.ok(who, "agent.register", args).await {
             Reply::Agent(agent) => agent.now,
             other => panic!("not an agent: {other:?}"),
+        }
+    }
+
+    /// Registers two coders and a reviewer.
+    pub async fn with_crew() -> Self {
+        let desk = Self::open().await;
+        for (who, name, role) in [
+            ("a1", "code-1", "code"),
+            ("a2", "code-2", "code"),
+            ("a3", "review-1", "review"),
+        ] {
+            desk.register(who, name, role).await;
+        }
+        desk
+    }
+
+    /// What an agent takes from its inbox, at most so many, without waiting.
+    pub async fn items(&self, who: &str, limit: u32) -> Vec<ItemView> {
+        let args = json!({ "wait": 0, "limit": limit });
+        match self.ask_as(who, "agent.next", args).await {
+            Ok(Reply::Items(items)) => items,
+            other => panic!("not items: {other:?}"),
         }
     }
 

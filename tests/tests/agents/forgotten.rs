@@ -100,13 +100,7 @@ async fn a_forgotten_device_is_logged_in_again_and_nothing_is_lost() {
         .send(&world.lobby, "dev.mosaicstack.fleet.command", &body, "e1")
         .await
         .unwrap();
-    let receipt = follow
-        .until("the receipt", std::time::Duration::from_secs(30), |seen| {
-            seen.event.event_type == "dev.mosaicstack.fleet.receipt"
-                && seen.event.relates_to("m.reference") == Some(event.as_str())
-        })
-        .await
-        .unwrap();
-    assert_eq!(receipt.event.content["outcome"], "done", "{receipt:?}");
+    let receipt = world.receipt(&mut follow, &event).await.unwrap();
+    assert_eq!(receipt.content["outcome"], "done", "{receipt:?}");
     world.end().await;
 }

@@ -261,14 +261,8 @@ async fn a_message_of_an_agent_reaches_an_inbox_once_and_a_forged_one_never() {
             .send(&world.lobby, "m.room.message", &content, &key)
             .await
             .unwrap();
-        let receipt = follow
-            .until("the receipt", std::time::Duration::from_secs(30), |seen| {
-                seen.event.event_type == "dev.mosaicstack.fleet.receipt"
-                    && seen.event.relates_to("m.reference") == Some(event.as_str())
-            })
-            .await
-            .unwrap();
-        let is_done = receipt.event.content["outcome"] == "done";
+        let receipt = world.receipt(&mut follow, &event).await.unwrap();
+        let is_done = receipt.content["outcome"] == "done";
         assert_eq!(
             is_done,
             content["body"].as_str().unwrap().ends_with("t3"),

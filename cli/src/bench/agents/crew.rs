@@ -185,7 +185,9 @@ impl<'a> Crew<'a> {
                     let holds = matches!(said, Said::Claimed { .. });
                     self.tally.add(place, said);
                     let due = tasks as usize * (self.kills + 1) / (KILLS + 1);
-                    if holds && self.kills < KILLS && self.tally.completed() >= due {
+                    // What was said after it may be that the task is done.
+                    let is_news = holds && self.lines.is_empty();
+                    if is_news && self.kills < KILLS && self.tally.completed() >= due {
                         self.kill(place, floor, tenant).await?;
                     }
                     continue;

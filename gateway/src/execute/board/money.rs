@@ -63,13 +63,13 @@ pub(super) async fn human_required(exec: &mut Exec<'_>, content: &Content) -> Re
         return Ok(false);
     }
     let moved = moved(exec, content.effect.as_ref()).await?;
-    let since = exec.now.0.saturating_sub(WEEK).unwrap_or(exec.now.0);
+    let since = exec.now.earlier(WEEK);
     let passed = sqlx::query_scalar!(
         r#"SELECT coalesce(sum(money_usd_micro), 0)::bigint AS "passed!" FROM fleet.decisions
            WHERE tenant_id = $1 AND provider = $2 AND NOT human AND effect_state = 'done' AND decided_at > $3"#,
         exec.tenant.as_str(),
         moved.provider,
-        time(since.into()) as _
+        time(since) as _
     )
     .fetch_one(&mut *exec.tx)
     .await?;

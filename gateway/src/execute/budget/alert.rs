@@ -75,11 +75,7 @@ struct Known {
 
 /// Looks at series after something changed there, and tells what must be told.
 pub(in crate::execute) async fn check(exec: &mut Exec<'_>, series: &[Uuid]) -> Result<(), Stop> {
-    if series.is_empty() {
-        return Ok(());
-    }
-    let known = known(exec, series).await?;
-    look(exec, series.to_vec(), &known).await
+    look(exec, series, |_| true).await
 }
 
 /// Looks at series in which less is expected than before: no alarm can come of it, but one may be over.
@@ -87,25 +83,25 @@ pub(in crate::execute) async fn check_relieved(
     exec: &mut Exec<'_>,
     series: &[Uuid],
 ) -> Result<(), Stop> {
+    look(exec, series, |known| !known.open.is_empty()).await
+}
+
+/// Looks at those series of which what is known says so.
+async fn look(
+    exec: &mut Exec<'_>,
+    series: &[Uuid],
+    is_due: fn(&Known) -> bool,
+) -> Result<(), Stop> {
     if series.is_empty() {
         return Ok(());
     }
     let known = known(exec, series).await?;
-    let has_open = |id: &&Uuid| known.get(id).is_some_and(|k| !k.open.is_empty());
-    let alarmed: Vec<Uuid> = series.iter().filter(has_open).copied().collect();
-    if alarmed.is_empty() {
+    let is_due = |id: &&Uuid| known.get(id).is_some_and(is_due);
+    let due: Vec<Uuid> = series.iter().filter(is_due).copied().collect();
+    if due.is_empty() {
         return Ok(());
     }
-    look(exec, alarmed, &known).await
-}
-
-async fn look(
-    exec: &mut Exec<'_>,
-    series: Vec<Uuid>,
-    known: &BTreeMap<Uuid, Known>,
-) -> Result<(), Stop> {
-    let which = Which::ids(series).with_recent();
-    for gauged in gauge::read(exec, &which).await? {
+    for gauged in gauge::read(exec, &Which::ids(due).with_recent()).await? {
         let of = known.get(&gauged.series.id).cloned().unwrap_or_default();
         one(exec, &gauged, &of).await?;
     }

@@ -14,32 +14,27 @@ use super::put::{Said, Speaker, put};
 use super::{chain, delegation, take};
 use crate::db;
 
-/// Seconds since it last asked its inbox within which an agent listens. A call waits 25.
-const LISTENS: i64 = 60;
-/// Seconds that it listens before it is told: who works from task to task claims by itself.
-const RESTS: i64 = 2;
+/// Time since it last asked its inbox within which an agent listens. A call waits 25 seconds.
+const LISTENS: SignedDuration = SignedDuration::from_secs(60);
+/// Time that it listens before it is told: who works from task to task claims by itself.
+const RESTS: SignedDuration = SignedDuration::from_secs(2);
 /// Agents that one look tells; the next one, a second later, goes on.
 const MOST: usize = 20;
-/// Seconds that an agent has to try a claim before another is told in its place.
-const ANSWERS: i64 = 60;
-/// Seconds until an agent that did not try is told again.
-const AGAIN: i64 = 300;
+/// Time that an agent has to try a claim before another is told in its place.
+const ANSWERS: SignedDuration = SignedDuration::from_secs(60);
+/// Time until an agent that did not try is told again.
+const AGAIN: SignedDuration = SignedDuration::from_secs(300);
 /// Ready tasks of one role that are counted.
 const COUNTED: i64 = 100;
 
 /// Who asked its inbox after this instant listens.
 pub(crate) fn listening_since(now: Timestamp) -> Timestamp {
-    before(now, LISTENS)
+    now.earlier(LISTENS)
 }
 
 /// Who was told before this instant may be told again.
 pub(crate) fn again_before(now: Timestamp) -> Timestamp {
-    before(now, AGAIN)
-}
-
-fn before(now: Timestamp, seconds: i64) -> Timestamp {
-    let then = now.0.saturating_sub(SignedDuration::from_secs(seconds));
-    Timestamp(then.unwrap_or(now.0))
+    now.earlier(AGAIN)
 }
 
 /// A role of which agents can be told, and which: those that were told the longest ago first.
@@ -65,7 +60,7 @@ pub(crate) async fn wake(exec: &mut Exec<'_>) -> Result<(), Stop> {
                   (SELECT count(*) FROM fleet.idle_agents i WHERE i.tenant_id = $1 AND i.woken_at > $2) AS "answering!"
            FROM fleet.settings WHERE tenant_id = $1"#,
         exec.tenant.as_str(),
-        db::time(before(exec.now, ANSWERS))
+        db::time(exec.now.earlier(ANSWERS))
     )
     .fetch_one(&mut *exec.tx)
     .await?;
@@ -113,11 +108,11 @@ async fn waiting(exec: &mut Exec<'_>) -> Result<Vec<Waiting>, Stop> {
            GROUP BY i.role ORDER BY i.role"#,
         exec.tenant.as_str(),
         db::time(listening_since(exec.now)),
-        db::time(before(exec.now, ANSWERS)),
+        db::time(exec.now.earlier(ANSWERS)),
         db::time(again_before(exec.now)),
         CONTEXT_CAP.cast_signed(),
         COUNTED,
-        db::time(before(exec.now, RESTS))
+        db::time(exec.now.earlier(RESTS))
     )
     .fetch_all(&mut *exec.tx)
     .await?;

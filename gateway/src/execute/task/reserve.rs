@@ -131,8 +131,9 @@ pub(crate) async fn lost(exec: &mut Exec<'_>, task: Uuid) -> Result<(), Stop> {
 
 /// Who was heard last before this instant is lost.
 pub(crate) fn lost_before(now: fleet_protocol::Timestamp) -> fleet_protocol::Timestamp {
-    let silent = jiff::SignedDuration::from_secs(super::super::agent::SILENT_AFTER);
-    fleet_protocol::Timestamp(now.0.saturating_sub(silent).unwrap_or(now.0))
+    now.earlier(jiff::SignedDuration::from_secs(
+        super::super::agent::SILENT_AFTER,
+    ))
 }
 
 /// Ends every reservation of an agent that is retired; the short forms of the tasks.

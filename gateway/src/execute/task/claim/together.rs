@@ -18,7 +18,7 @@ use super::ready::{self, Whose};
 use super::{check, claimer, remark};
 use crate::Ids;
 use crate::execute::budget::{Ground, Work};
-use crate::execute::{Exec, Stop, Subject};
+use crate::execute::{Exec, NewRow, Stop, Subject};
 use crate::run::{Ended, Job};
 
 /// A claim among others.
@@ -57,21 +57,51 @@ pub(crate) async fn claim_all(
     };
     let agents = all.iter().filter_map(|a| a.job.actor.agent.as_ref());
     let agents: Vec<Uuid> = agents.map(|a| a.id).collect();
-    let mut crew = Crew::read(exec, &agents).await?;
+    let crew = Crew::read(exec, &agents).await?;
     let found = find(exec, all, &crew, switches).await?;
     let work = |f: &Found| f.row.work(f.fit.as_ref().map(|f| f.holder.clone()));
     let works: Vec<Work> = found.iter().map(work).collect();
-    let mut ground = Ground::read(exec, &works).await?;
-    let (mut starts, mut rows) = (Vec::with_capacity(found.len()), Vec::new());
-    let mut begun = Vec::with_capacity(found.len());
-    for ((n, found), work) in found.into_iter().enumerate().zip(&works) {
-        let exec = &mut all[found.place].job.exec(exec.tx, ids);
-        let agent = exec.actor.agent.clone();
+    let ground = Ground::read(exec, &works).await?;
+    let begins = decide(exec, all, (crew, ground, switches), (found, &works));
+    let (mut starts, mut tasks) = (Vec::with_capacity(begins.len()), Vec::new());
+    let mut said = Vec::with_capacity(begins.len());
+    for begin in begins {
+        said.push((begin.place, begin.start.notes(), begin.said, begin.row.id));
+        tasks.push((begin.row, all[begin.place].job.actor.agent.is_some()));
+        starts.push(begin.start);
+    }
+    begun::write(exec, starts).await?;
+    let tasks = dispatch::briefed_all(exec, tasks).await?;
+    for ((place, notes, said, id), task) in said.into_iter().zip(tasks) {
+        let reply = dispatch::said(task, "claimed", notes);
+        ended[place] = Some(Ended::done(reply, said, (Subject::Task, id)));
+    }
+    Ok(ended)
+}
+
+/// A claim whose attempt begins.
+struct Begin {
+    /// Its place among those that ask.
+    place: usize,
+    start: Start,
+    /// The task as it is then.
+    row: Row,
+    said: Vec<NewRow>,
+}
+
+/// Decides one after the other; each sees what those before it took.
+fn decide(
+    exec: &mut Exec<'_>,
+    all: &[Asking<'_>],
+    (mut crew, mut ground, switches): (Crew, Ground, Switches),
+    (found, works): (Vec<Found>, &[Work]),
+) -> Vec<Begin> {
+    let mut begins = Vec::with_capacity(found.len());
+    for ((n, found), work) in found.into_iter().enumerate().zip(works) {
+        let exec = &mut all[found.place].job.exec(exec.tx, exec.ids);
+        let agent = exec.actor.agent.as_ref();
         // Those before it may have filled the fleet.
-        let is_fit = agent
-            .as_ref()
-            .is_none_or(|a| crew.fit(a, switches.bounds).is_ok());
-        if !is_fit {
+        if agent.is_some_and(|a| crew.fit(a, switches.bounds).is_err()) {
             continue;
         }
         let Some(plan) = ground.admit(exec, n, work) else {
@@ -80,23 +110,19 @@ pub(crate) async fn claim_all(
         if plan.ungoverned().is_some() && !switches.is_hinted {
             continue;
         }
-        if let Some(agent) = &agent {
+        if let Some(agent) = agent {
             crew.takes(agent.id, found.row.role.as_str());
         }
         let (start, row) = Start::new(exec, &found.row, &claimer(exec), work, &plan);
         remark(exec, &row);
-        begun.push((found.place, start.notes(), std::mem::take(&mut exec.outbox)));
-        starts.push(start);
-        rows.push((row, agent.is_some()));
+        begins.push(Begin {
+            place: found.place,
+            start,
+            row,
+            said: std::mem::take(&mut exec.outbox),
+        });
     }
-    begun::write(exec, starts).await?;
-    let about: Vec<Uuid> = rows.iter().map(|(row, _)| row.id).collect();
-    let tasks = dispatch::briefed_all(exec, rows).await?;
-    for (((place, notes, said), id), task) in begun.into_iter().zip(about).zip(tasks) {
-        let reply = dispatch::said(task, "claimed", notes);
-        ended[place] = Some(Ended::done(reply, said, (Subject::Task, id)));
-    }
-    Ok(ended)
+    begins
 }
 
 /// Finds and locks a task for each that may have one: the tasks that are named, then the most urgent of each role.
@@ -107,7 +133,7 @@ async fn find(
     switches: Switches,
 ) -> Result<Vec<Found>, Stop> {
     let named = named(exec, all.iter().filter_map(|a| a.args.task)).await?;
-    let mut of_role: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    let mut of_role: BTreeMap<String, Vec<(usize, Fit)>> = BTreeMap::new();
     let mut wanted: BTreeMap<usize, (Uuid, Option<Fit>)> = BTreeMap::new();
     let mut taken = BTreeSet::new();
     for (place, asking) in all.iter().enumerate() {
@@ -127,19 +153,20 @@ async fn find(
                     wanted.insert(place, (id, fit));
                 }
             }
-            (None, Some(fit)) => of_role.entry(fit.role).or_default().push(place),
+            (None, Some(fit)) => {
+                let of_it = of_role.entry(fit.role.clone()).or_default();
+                of_it.push((place, fit));
+            }
             // What a person takes next may be of any role: theirs comes after the others.
             (None, None) => {}
         }
     }
     let passed: Vec<_> = taken.iter().map(|id| (*id, None)).collect();
-    for (role, places) in of_role {
-        let most = i64::try_from(places.len()).unwrap_or(i64::MAX);
+    for (role, asking) in of_role {
+        let most = i64::try_from(asking.len()).unwrap_or(i64::MAX);
         let ids = ready::next(exec, Some(&role), &Whose::default(), &passed, most).await?;
-        for (place, id) in places.into_iter().zip(ids) {
-            let agent = all[place].job.actor.agent.as_ref();
-            let fit = agent.map(|a| crew.fit(a, switches.bounds)).transpose()?;
-            wanted.insert(place, (id, fit));
+        for ((place, fit), id) in asking.into_iter().zip(ids) {
+            wanted.insert(place, (id, Some(fit)));
         }
     }
     loaded(exec, all, wanted).await
