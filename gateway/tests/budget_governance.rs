@@ -82,6 +82,31 @@ async fn a_paced_window_queues_and_what_waits_starts_by_itself_when_its_time_com
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_pays_for_any_more_keeps_no_other_from_starting() {
+    let desk = Desk::open().await;
+    let mut waiting = Vec::new();
+    for (provider, who, name) in [("claude", "a1", "code-1"), ("spare", "a2", "code-2")] {
+        limit(&desk, json!({ "provider": provider, "pace": "none" })).await;
+        let paid = json!({ "provider": provider });
+        let full = work(&desk, 1_000, paid.clone()).await;
+        desk.claim("ana", Some(&full)).await;
+        desk.register(who, name, "code").await;
+        let task = work(&desk, 500, paid).await;
+        let claim = json!({ "task": task });
+        let refused = desk.refused(who, "task.claim", claim).await;
+        assert_eq!(refused, Code::BudgetCap);
+        waiting.push(task);
+    }
+    desk.ok("ana", "subscription.retire", json!({ "name": "claude" }))
+        .await;
+    limit(&desk, json!({ "provider": "spare", "limit": 2_000 })).await;
+    let started = desk.until(&waiting[1], |t| t.holder.is_some()).await;
+    assert_eq!(started.holder.as_deref(), Some("code-2"));
+    assert_eq!(desk.task(&waiting[0]).await.status, TaskStatus::Queued);
+    clean(&desk).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_claim_that_waits_dies_with_its_agents_incarnation_and_the_task_stays() {
     let desk = Desk::open().await;
     limit(&desk, json!({})).await;
