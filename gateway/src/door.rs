@@ -100,11 +100,12 @@ impl Door {
         Ok(tx.commit().await?)
     }
 
-    /// Does what is due at the present of the clock, as the gateway does every second.
+    /// Does what is due at the present of the clock, as the gateway does every second; whether an inbox got
+    /// something by it.
     ///
     /// # Errors
     /// [`DoorError::Database`] when the register cannot be looked at.
-    pub async fn sweep(&self) -> Result<(), DoorError> {
+    pub async fn sweep(&self) -> Result<bool, DoorError> {
         Ok(sweep::look(&self.core).await?)
     }
 }

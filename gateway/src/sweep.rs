@@ -107,22 +107,26 @@ impl Sweeper {
     /// # Errors
     /// [`ServeError::Database`].
     pub async fn once(&self) -> Result<(), ServeError> {
-        Ok(look(&self.core).await?)
+        Ok(look(&self.core).await.map(drop)?)
     }
 }
 
-/// One look over all tenants by who looks when they like.
-pub(crate) async fn look(core: &Core) -> Result<(), sqlx::Error> {
+/// One look over all tenants by who looks when they like; whether an inbox got something by it.
+pub(crate) async fn look(core: &Core) -> Result<bool, sqlx::Error> {
     once(core, &mut Withheld::default()).await
 }
 
-/// One look over all tenants.
-async fn once(core: &Core, withheld: &mut Withheld) -> Result<(), sqlx::Error> {
+/// One look over all tenants; whether an inbox got something by it.
+async fn once(core: &Core, withheld: &mut Withheld) -> Result<bool, sqlx::Error> {
     let now = Instant::now();
     let found = find(core, withheld.len()).await?;
+    let mut fills = false;
     for due in withheld.tried(found, now) {
         match one(core, &due).await {
-            Ok(()) => withheld.done(&due),
+            Ok(filled) => {
+                fills |= filled;
+                withheld.done(&due);
+            }
             Err(error) => {
                 let (tenant, id, kind) = (due.tenant.clone(), due.id, due.kind);
                 let pause = withheld.failed(due, now).as_secs();
@@ -130,29 +134,20 @@ async fn once(core: &Core, withheld: &mut Withheld) -> Result<(), sqlx::Error> {
             }
         }
     }
-    Ok(())
+    Ok(fills)
 }
 
 /// What is due of every kind, with room for what is withheld.
 async fn find(core: &Core, withheld: usize) -> Result<Vec<Due>, sqlx::Error> {
     let now = core.clock.now();
     let rows = sqlx::query!(
-        r#"SELECT 'lease' AS "kind!", tenant AS "tenant!", id AS "id!" FROM fleet.expired_leases($1, $2) AS due (tenant, id)
-           UNION ALL SELECT 'proposal', tenant, id FROM fleet.due_proposals($1, $2) AS due (tenant, id)
-           UNION ALL SELECT 'item', tenant, id FROM fleet.due_items($1, $2) AS due (tenant, id)
-           UNION ALL SELECT 'reservation', tenant, id FROM fleet.lost_reservations($5, $2) AS due (tenant, id)
-           UNION ALL SELECT 'stale', tenant, id FROM fleet.stale_series($1, $2) AS due (tenant, id)
-           UNION ALL SELECT 'queue', tenant, $3::uuid FROM fleet.due_queues($1, $2) AS due (tenant)
-           UNION ALL SELECT 'wake', tenant, $3::uuid FROM fleet.due_wakes($6, $7, $2) AS due (tenant)
-           UNION ALL SELECT 'day', tenant, $3::uuid FROM fleet.due_budget_days($1, $2) AS due (tenant)
-           UNION ALL SELECT 'cards', tenant, $3::uuid FROM fleet.due_cards($4, $2) AS due (tenant)"#,
+        r#"SELECT kind AS "kind!", tenant_id AS "tenant!", id FROM fleet.due($1, $2, $3, $4, $5, $6)"#,
         db::time(now) as _,
-        MOST.saturating_add(i32::try_from(withheld).unwrap_or(i32::MAX)),
-        Uuid::nil(),
         db::time(card::due_before(now)) as _,
         db::time(task::lost_before(now)) as _,
         db::time(inbox::listening_since(now)) as _,
-        db::time(inbox::again_before(now)) as _
+        db::time(inbox::again_before(now)) as _,
+        MOST.saturating_add(i32::try_from(withheld).unwrap_or(i32::MAX))
     )
     .fetch_all(&core.pool)
     .await?;
@@ -166,7 +161,7 @@ async fn find(core: &Core, withheld: usize) -> Result<Vec<Due>, sqlx::Error> {
                     .parse()
                     .map_err(|e: ScalarError| sqlx::Error::Decode(e.into()))?,
                 kind: Kind::from_word(&r.kind).ok_or_else(|| unknown(&r.kind))?,
-                id: r.id,
+                id: r.id.unwrap_or_default(),
             })
         })
         .collect()
@@ -181,7 +176,8 @@ enum Undone {
     Refused { reference: String, detail: String },
 }
 
-async fn one(core: &Core, due: &Due) -> Result<(), Undone> {
+/// Does what is due; whether an inbox got something by it.
+async fn one(core: &Core, due: &Due) -> Result<bool, Undone> {
     let tenant = &due.tenant;
     let mut tx = db::begin(&core.pool, tenant).await?;
     let zone = sqlx::query_scalar!(
@@ -242,7 +238,7 @@ async fn one(core: &Core, due: &Due) -> Result<(), Undone> {
     tx.commit().await?;
     core.hub.written();
     core.hub.filled(&woken);
-    Ok(())
+    Ok(!woken.is_empty())
 }
 
 async fn act(exec: &mut Exec<'_>, due: &Due) -> Result<Option<Reply>, Stop> {

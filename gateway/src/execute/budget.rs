@@ -39,8 +39,8 @@ pub(crate) use decision::explain;
 pub(crate) use offer::{ladder_set, ladder_show};
 pub(crate) use portable::{bring, export, import};
 pub(crate) use queue::{
-    Claimer, in_order, leave, nudge, nudge_at, nudged, put, refused, show as queue, stay,
-    waits_no_more,
+    Claimer, Lane, Queued, in_order, leave, nudge, nudge_at, nudged, put, refused, show as queue,
+    stay, waits_no_more,
 };
 pub(crate) use reading::{headers, reading};
 pub(crate) use reset::reset;

@@ -2,7 +2,7 @@
 
 use fleet_protocol::event::LeaseClaim;
 use fleet_protocol::problem::Code;
-use fleet_protocol::reply::{AgentView, TaskView, WaitingView, WindowView};
+use fleet_protocol::reply::{TaskView, WaitingView, WindowView};
 use fleet_protocol::{Problem, Reply, Timestamp};
 use serde_json::json;
 
@@ -311,41 +311,53 @@ impl World {
         self.claim(agent).await
     }
 
-    /// Lets the gateway do what is due, and finds whose waiting claims began.
+    /// Lets the gateway do what is due. Whose waiting claim began by it finds that in its inbox.
     pub(super) async fn look(&mut self) -> Result<(), CliError> {
-        self.door
-            .sweep()
-            .await
-            .map_err(|e| CliError::service("the gateway", &e))?;
-        if !self
-            .agents
-            .iter()
-            .any(|a| matches!(a.state, State::Waiting))
-        {
+        let is_filled =
+            (self.door.sweep().await).map_err(|e| CliError::service("the gateway", &e))?;
+        if !is_filled {
             return Ok(());
         }
         let Reply::Agents(all) = self.ask(json!({ "agent.list": {} })).await? else {
             return Err(internal("a list of agents"));
         };
-        for view in all {
-            self.started(&view).await?;
+        for view in all.iter().filter(|view| view.unread > 0) {
+            let listens =
+                |a: &Agent| a.name == view.name.as_str() && !matches!(a.state, State::Dead);
+            if let Some(agent) = self.agents.iter().position(listens) {
+                self.listen(agent).await?;
+            }
         }
         Ok(())
     }
 
-    async fn started(&mut self, view: &AgentView) -> Result<(), CliError> {
-        let Some(task) = &view.task else {
+    /// An agent reads its inbox, and takes up the task that its claim waited for.
+    async fn listen(&mut self, agent: usize) -> Result<(), CliError> {
+        let Reply::Items(items) = self
+            .hear(agent, json!({ "agent.next": { "limit": 50 } }))
+            .await?
+        else {
+            return Err(internal("an inbox"));
+        };
+        let ids: Vec<&str> = items.iter().map(|item| item.id.as_str()).collect();
+        if ids.is_empty() {
             return Ok(());
-        };
-        let waits = self
-            .agents
-            .iter()
-            .position(|a| a.name == view.name.as_str() && matches!(a.state, State::Waiting));
-        let Some(agent) = waits else { return Ok(()) };
-        let Reply::Task(task) = self.ask(json!({ "task.show": { "task": task } })).await? else {
-            return Err(internal("a task"));
-        };
-        self.begin(agent, &task.now)
+        }
+        self.say(agent, json!({ "agent.ack": { "items": ids } }), None)
+            .await?;
+        for task in items.iter().filter_map(|item| item.task.as_ref()) {
+            if !matches!(self.agents[agent].state, State::Waiting) {
+                continue;
+            }
+            let Reply::Task(task) = self
+                .hear(agent, json!({ "task.show": { "task": task } }))
+                .await?
+            else {
+                return Err(internal("a task"));
+            };
+            self.begin(agent, &task.now)?;
+        }
+        Ok(())
     }
 
     /// Idle agents look for work, what is due is done, and every figure is compared with the truth.

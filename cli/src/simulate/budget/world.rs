@@ -344,16 +344,32 @@ impl World {
 
     /// A query of the operator.
     pub(super) async fn ask(&self, request: Value) -> Result<Reply, CliError> {
+        self.query(&self.operator, request, None).await
+    }
+
+    /// A query of an agent.
+    pub(super) async fn hear(&self, agent: usize, request: Value) -> Result<Reply, CliError> {
+        let agent = &self.agents[agent];
+        self.query(&agent.user, request, agent.identity.clone())
+            .await
+    }
+
+    async fn query(
+        &self,
+        user: &UserId,
+        request: Value,
+        agent: Option<AgentIdentity>,
+    ) -> Result<Reply, CliError> {
         let request: Query = serde_json::from_value(request).map_err(internal)?;
         let call = Call {
             request,
-            agent: None,
+            agent,
             lease: None,
             chain: None,
             room: None,
         };
         self.door
-            .query(&self.operator, &call)
+            .query(user, &call)
             .await
             .map_err(|e| CliError::service("the gateway", &e))
     }

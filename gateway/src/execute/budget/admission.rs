@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::decision::{self, Asked};
 use super::gauge::Gauged;
 use super::ledger::{self, Row};
-use super::needs::{self, Kind, Needs, Wanted};
+use super::needs::{Kind, Needs, Wanted};
 use super::offer::{Offer, Scopes};
 use super::series::unreadable;
 use super::words;
@@ -23,7 +23,6 @@ mod choice;
 mod ground;
 mod scene;
 
-use choice::choose;
 pub(crate) use ground::Ground;
 use scene::Scene;
 
@@ -161,20 +160,7 @@ impl Work {
 /// Goes down the ladder for a task.
 pub(crate) async fn decide(exec: &mut Exec<'_>, work: &Work) -> Result<Verdict, Stop> {
     let ground = Ground::read(exec, std::slice::from_ref(work)).await?;
-    let Some(asked) = ground.asked.first() else {
-        return Err(unreadable("task").into());
-    };
-    let accounts = asked.accounts.as_ref().map_err(|p| (**p).clone())?;
-    let who = (&asked.scopes, accounts.as_slice());
-    let mut rungs = vec![asked.rung.clone()];
-    let mut chosen = choose(exec.now, work, &ground.scene, who, &rungs);
-    if chosen.may_be_lowered(work) && !asked.lower.is_empty() {
-        let kinds: Vec<_> = asked.lower.iter().map(|m| work.kind(m.as_ref())).collect();
-        let needs = needs::read(exec, &kinds, &ground.scene.units()).await?;
-        rungs.extend(asked.lower.iter().cloned().zip(needs));
-        chosen = choose(exec.now, work, &ground.scene, who, &rungs);
-    }
-    chosen.verdict(exec, work, &ground.scene)
+    ground.decide(exec, 0, work).await
 }
 
 fn terms(work: &Work) -> Terms {

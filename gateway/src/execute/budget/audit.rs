@@ -27,18 +27,14 @@ pub(super) async fn differences(exec: &mut Exec<'_>) -> Result<Vec<String>, Stop
                     WHERE h.tenant_id = $1 AND h.series_id = s.id AND h.ended_at IS NOT NULL)
                FROM fleet.budget_series s WHERE s.tenant_id = $1
                UNION ALL
-               SELECT s.scope_key || ' ' || s.name || ', spent from ' || w.starts_at, w.committed, sums.committed
+               SELECT s.scope_key || ' ' || s.name || total.what || w.starts_at, total.stored, total.derived
                FROM fleet.budget_windows w JOIN fleet.budget_series s ON s.tenant_id = w.tenant_id AND s.id = w.series_id
-               CROSS JOIN LATERAL (SELECT coalesce(sum(l.committed), 0)::bigint AS committed FROM fleet.ledger l
+               CROSS JOIN LATERAL (SELECT coalesce(sum(l.committed), 0)::bigint AS committed, coalesce(sum(l.presumed), 0)::bigint AS presumed
+                   FROM fleet.ledger l
                    WHERE l.tenant_id = $1 AND l.series_id = w.series_id AND l.at >= w.starts_at
-                     AND (w.resets_at IS NULL OR l.at < w.resets_at)) sums
-               WHERE w.tenant_id = $1
-               UNION ALL
-               SELECT s.scope_key || ' ' || s.name || ', presumed from ' || w.starts_at, w.presumed, sums.presumed
-               FROM fleet.budget_windows w JOIN fleet.budget_series s ON s.tenant_id = w.tenant_id AND s.id = w.series_id
-               CROSS JOIN LATERAL (SELECT coalesce(sum(l.presumed), 0)::bigint AS presumed FROM fleet.ledger l
-                   WHERE l.tenant_id = $1 AND l.series_id = w.series_id AND l.at >= w.starts_at
-                     AND (w.resets_at IS NULL OR l.at < w.resets_at)) sums
+                     AND (w.resets_at IS NULL OR l.at < w.resets_at) AND (l.committed <> 0 OR l.presumed <> 0)) sums
+               CROSS JOIN LATERAL (VALUES (', spent from ', w.committed, sums.committed),
+                   (', presumed from ', w.presumed, sums.presumed)) total (what, stored, derived)
                WHERE w.tenant_id = $1) compared
            WHERE stored <> derived LIMIT $2"#,
         exec.tenant.as_str(),

@@ -1,7 +1,7 @@
 //! What waits for budget, and what starts by itself when it fits.
 
 use fleet_policy::budget::ladder::Reason;
-use fleet_policy::budget::queue::{Waiting, place};
+use fleet_policy::budget::queue::{Blocked, Waiting, place};
 use fleet_protocol::reply::WaitingView;
 use fleet_protocol::scalar::Name;
 use fleet_protocol::verbs::budget as verbs;
@@ -215,6 +215,16 @@ pub(crate) async fn stay(
     Ok(())
 }
 
+impl Claimer {
+    /// The agent, where it is one.
+    pub(crate) fn agent(&self) -> Option<&ActingAgent> {
+        match self {
+            Self::Agent(agent) => Some(agent),
+            Self::Person(_) => None,
+        }
+    }
+}
+
 /// A waiting task, in the order of the queue.
 #[derive(Debug, Clone)]
 pub(crate) struct Queued {
@@ -223,6 +233,8 @@ pub(crate) struct Queued {
     pub(crate) lane: Lane,
     /// What it would hold, as last looked at.
     pub(crate) need: u64,
+    /// What it waited for then, under which limit.
+    pub(super) blocked: Option<(Uuid, Blocked)>,
 }
 
 /// What tasks have in common that ask for the same: who would pay, with what, and for which work.
@@ -244,7 +256,7 @@ pub(crate) struct Lane {
 /// The whole queue in order. A claim whose agent was started anew or retired is gone; the task stays.
 pub(crate) async fn in_order(exec: &mut Exec<'_>) -> Result<Vec<Queued>, Stop> {
     let rows = sqlx::query!(
-        r#"SELECT q.task_id, q.queued_at, q.incarnation, q.person, q.need, t.number, t.priority, t.task_type, t.role, t.mission_id,
+        r#"SELECT q.task_id, q.queued_at, q.incarnation, q.person, q.reason, q.series_id, q.need, q.p50, t.number, t.priority, t.task_type, t.role, t.mission_id,
                t.provider, t.model, t.model_pinned, t.projected_tokens, t.max_wait_seconds, t.start_now_by IS NOT NULL AS "is_let_go!",
                a.id AS "agent_id?", a.name AS "agent?", a.host AS "host?", a.incarnation AS "present?", a.model AS "ceiling?"
            FROM fleet.budget_queue q JOIN fleet.tasks t ON t.tenant_id = q.tenant_id AND t.id = q.task_id
@@ -287,11 +299,22 @@ pub(crate) async fn in_order(exec: &mut Exec<'_>) -> Result<Vec<Queued>, Stop> {
             is_let_go: r.is_let_go,
             ceiling: claimer.as_ref().map(|_| r.ceiling),
         };
+        let need = r.need.unsigned_abs();
+        let blocked = r.series_id.zip(Reason::from_word(&r.reason));
         let queued = Queued {
             task: r.task_id,
             claimer,
             lane,
-            need: r.need.unsigned_abs(),
+            need,
+            blocked: blocked.map(|(series, reason)| {
+                let blocked = Blocked {
+                    waiting,
+                    reason,
+                    need,
+                    p50: r.p50.unsigned_abs(),
+                };
+                (series, blocked)
+            }),
         };
         queue.push((place(waiting, exec.now), queued));
     }

@@ -114,8 +114,9 @@ pub(super) async fn end_at(
         window::ensure(exec, series, exec.now).await?;
     }
     sqlx::query_scalar!(
-        r#"SELECT 1 AS "done!" FROM fleet.budget_recompute($1)"#,
-        series.id
+        r#"SELECT 1 AS "done!" FROM fleet.budget_recompute($1, $2)"#,
+        series.id,
+        time(found.window.starts_at) as _
     )
     .fetch_one(&mut *exec.tx)
     .await?;

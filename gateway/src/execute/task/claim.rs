@@ -158,8 +158,21 @@ pub(super) async fn begin(
     claimer: Option<&Claimer>,
     waits: Waits,
 ) -> Result<Begun, Stop> {
+    let verdict = budget::decide(exec, work).await?;
+    act(exec, row, work, claimer, waits, verdict).await
+}
+
+/// Does what the budget decided.
+pub(super) async fn act(
+    exec: &mut Exec<'_>,
+    row: &Row,
+    work: &budget::Work,
+    claimer: Option<&Claimer>,
+    waits: Waits,
+    verdict: Verdict,
+) -> Result<Begun, Stop> {
     let waiting = claimer.filter(|_| waits == Waits::Yes);
-    match budget::decide(exec, work).await? {
+    match verdict {
         Verdict::Go(plan) => {
             let (row, notes) = run(exec, row, claimer, work, &plan).await?;
             Ok(Begun::Yes(Box::new(row), notes))

@@ -156,7 +156,7 @@ impl Crew {
 
     /// Whether this agent may take another task at all.
     pub(super) fn fit(&self, agent: &ActingAgent, bounds: WorkerBounds) -> Result<Fit, Stop> {
-        let me = self.asking.get(&agent.id).ok_or(sqlx::Error::RowNotFound)?;
+        let me = self.member(agent)?;
         if me.incarnation.unsigned_abs() != agent.incarnation {
             return Err(former(agent).into());
         }
@@ -167,11 +167,20 @@ impl Crew {
             role: of_role.map_or(0, |w| w.without(agent.id)),
         };
         bounds.admit(working, &me.role)?;
-        let (model, context) = (me.model.clone(), me.context_tokens);
         Ok(Fit {
-            holder: budget::AgentHolder::registered(&agent.name, model, context)?,
+            holder: self.holder(agent)?,
             role: me.role.clone(),
         })
+    }
+
+    /// An agent as the budget sees it, whether or not it may take another task.
+    pub(super) fn holder(&self, agent: &ActingAgent) -> Result<budget::AgentHolder, Stop> {
+        let me = self.member(agent)?;
+        budget::AgentHolder::registered(&agent.name, me.model.clone(), me.context_tokens)
+    }
+
+    fn member(&self, agent: &ActingAgent) -> Result<&Member, Stop> {
+        Ok(self.asking.get(&agent.id).ok_or(sqlx::Error::RowNotFound)?)
     }
 
     /// Whether a task is for this agent before others: a claim of it waits for budget, or one is kept for it.

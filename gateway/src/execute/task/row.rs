@@ -189,6 +189,18 @@ pub(super) async fn lock(exec: &mut Exec<'_>, id: Uuid) -> Result<Row, Stop> {
     }
 }
 
+/// Tasks under their locks, taken in the order of their keys; those that are there, in the order that was asked for.
+pub(super) async fn lock_all(exec: &mut Exec<'_>, ids: &[Uuid]) -> Result<Vec<Row>, Stop> {
+    sqlx::query_scalar!(
+        "SELECT id FROM fleet.tasks WHERE tenant_id = $1 AND id = ANY ($2) ORDER BY id FOR UPDATE",
+        exec.tenant.as_str(),
+        ids
+    )
+    .fetch_all(&mut *exec.tx)
+    .await?;
+    load_all(exec, ids).await
+}
+
 /// A task as it is now, without a lock.
 pub(super) async fn load(exec: &mut Exec<'_>, id: Uuid) -> Result<Row, Stop> {
     load_all(exec, &[id])

@@ -1,14 +1,10 @@
-//! What waits for budget starts by itself when it fits, and sooner by an operator's word.
+//! What waits for budget starts sooner by an operator's word.
 
 use fleet_policy::bounds::WorkerBounds;
-use fleet_policy::budget::queue::Look;
-use fleet_protocol::Problem;
 use fleet_protocol::outbox::Attention;
 use fleet_protocol::problem::Code;
 use fleet_protocol::verbs::task::{self as verbs, TaskStatus};
-use fleet_protocol::{Reply, Timestamp};
-use jiff::SignedDuration;
-use uuid::Uuid;
+use fleet_protocol::{Problem, Reply};
 
 use super::super::budget::{self, Claimer};
 use super::super::{Exec, Stop, inbox};
@@ -16,11 +12,6 @@ use super::claim::{self, Begun, Stays, Waits};
 use super::fit;
 use super::row::{self, Row};
 use super::{dispatch, write};
-
-/// Tasks that one look starts; what is left is due at once again.
-const STARTED: usize = 50;
-/// While the fleet is paused the queue is looked at so often.
-const PAUSED_LOOK: SignedDuration = SignedDuration::from_secs(30);
 
 /// Lets a waiting task start past pacing and queue, never past the cap.
 pub(crate) async fn start(exec: &mut Exec<'_>, args: &verbs::Start) -> Result<Reply, Stop> {
@@ -70,7 +61,7 @@ async fn let_go(exec: &mut Exec<'_>, row: &Row, claimer: &Claimer) -> Result<Str
     })
 }
 
-fn is_waiting(status: TaskStatus) -> bool {
+pub(super) fn is_waiting(status: TaskStatus) -> bool {
     matches!(
         status,
         TaskStatus::Pending | TaskStatus::Queued | TaskStatus::BudgetPaused
@@ -84,7 +75,7 @@ fn name(claimer: &Claimer) -> String {
     }
 }
 
-/// What became of a look at a waiting task.
+/// What became of a task that was let go.
 enum Looked {
     /// It runs, or is ready to be claimed.
     Begun,
@@ -102,22 +93,34 @@ async fn started(
     claimer: Option<&Claimer>,
     bounds: WorkerBounds,
 ) -> Result<Looked, Stop> {
-    let holder = match claimer {
-        Some(Claimer::Agent(agent)) => match fit::fit(exec, agent, bounds).await {
+    let holder = match claimer.and_then(Claimer::agent) {
+        Some(agent) => match fit::fit(exec, agent, bounds).await {
             Ok(fit) => Some(fit.holder),
             Err(Stop::Refused(problem)) => return Ok(Looked::Kept(problem)),
             Err(stop) => return Err(stop),
         },
-        Some(Claimer::Person(_)) | None => None,
+        None => None,
     };
     let work = row.work(holder);
     let waits = claimer.map_or(Waits::No, |_| Waits::Yes);
-    let (begun, notes) = match claim::begin(exec, row, &work, claimer, waits).await? {
-        Begun::No(stays) => return Ok(Looked::Waits(stays)),
+    let begun = claim::begin(exec, row, &work, claimer, waits).await?;
+    let stays = told(exec, row, claimer, begun).await?;
+    Ok(stays.map_or(Looked::Begun, Looked::Waits))
+}
+
+/// Tells who waited for a task that it begins; why it stays, where it does.
+pub(super) async fn told(
+    exec: &mut Exec<'_>,
+    row: &Row,
+    claimer: Option<&Claimer>,
+    begun: Begun,
+) -> Result<Option<Box<Stays>>, Stop> {
+    let (begun, notes) = match begun {
+        Begun::No(stays) => return Ok(Some(stays)),
         Begun::Yes(begun, notes) => (begun, notes),
     };
     let Some(claimer) = claimer else {
-        return Ok(Looked::Begun);
+        return Ok(None);
     };
     let since = row.queued_at;
     let row = &*begun;
@@ -134,85 +137,5 @@ async fn started(
         let task = dispatch::briefed(exec, row.clone(), true).await?;
         inbox::begun(exec, &to, row.id, &task).await?;
     }
-    Ok(Looked::Begun)
-}
-
-/// Looks at the queue of the tenant in order, and starts what fits; called by the sweep. Of tasks that ask
-/// for the same only the first that waits is looked at: the others wait behind it.
-pub(crate) async fn look(exec: &mut Exec<'_>) -> Result<(), Stop> {
-    // The switch row comes first, as with every claim: two looks, or a look and a claim, take turns.
-    let bounds = match fit::switches(exec).await {
-        Ok(switches) => switches.bounds,
-        Err(Stop::Refused(_)) => return later(exec).await,
-        Err(stop) => return Err(stop),
-    };
-    budget::nudged(exec).await?;
-    let (mut begun, mut seen, mut behind) = (0, Look::default(), Vec::new());
-    for queued in budget::in_order(exec).await? {
-        if let Some(eta) = seen.covers(&queued.lane, queued.need) {
-            behind.push((queued.task, eta));
-            continue;
-        }
-        if begun == STARTED {
-            budget::nudge(exec).await?;
-            break;
-        }
-        let row = row::lock(exec, queued.task).await?;
-        if !is_waiting(row.status) {
-            budget::leave(exec, &[queued.task]).await?;
-            continue;
-        }
-        let before = exec.outbox.len();
-        let looked = match started(exec, &row, queued.claimer.as_ref(), bounds).await {
-            // Nobody pays for it as things are; the others need not wait for that.
-            Err(Stop::Refused(problem)) => Looked::Kept(problem),
-            looked => looked?,
-        };
-        match looked {
-            Looked::Begun => {
-                begun += 1;
-                continue;
-            }
-            Looked::Waits(stays) if stays.is_common => {
-                seen.waits(queued.lane, queued.need, stays.eta);
-            }
-            Looked::Waits(_) => {}
-            Looked::Kept(_) => again(exec, queued.task).await?,
-        }
-        exec.outbox.truncate(before);
-    }
-    budget::stay(exec, &behind).await
-}
-
-/// A task that stayed for another reason than the budget is looked at again in a while.
-async fn again(exec: &mut Exec<'_>, task: Uuid) -> Result<(), Stop> {
-    sqlx::query!(
-        "UPDATE fleet.budget_queue SET look_at = $3 + interval '30 seconds' WHERE tenant_id = $1 AND task_id = $2 AND look_at <= $3",
-        exec.tenant.as_str(),
-        task,
-        crate::db::time(exec.now) as _
-    )
-    .execute(&mut *exec.tx)
-    .await?;
-    Ok(())
-}
-
-/// While the fleet is paused nothing starts; it is looked at again in a while.
-async fn later(exec: &mut Exec<'_>) -> Result<(), Stop> {
-    let at = exec
-        .now
-        .0
-        .checked_add(PAUSED_LOOK)
-        .map_or(exec.now, Timestamp);
-    budget::nudged(exec).await?;
-    budget::nudge_at(exec, at).await?;
-    sqlx::query!(
-        "UPDATE fleet.budget_queue SET look_at = $3 WHERE tenant_id = $1 AND look_at <= $2",
-        exec.tenant.as_str(),
-        crate::db::time(exec.now) as _,
-        crate::db::time(at) as _
-    )
-    .execute(&mut *exec.tx)
-    .await?;
-    Ok(())
+    Ok(None)
 }

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use fleet_protocol::Problem;
+use fleet_policy::budget::queue::Blocked;
 use fleet_protocol::scalar::Name;
+use fleet_protocol::{Problem, Timestamp};
 
 use super::super::gauge::{self, Which};
 use super::super::needs::{self, Needs};
 use super::super::offer::{self, Account, Scopes};
+use super::super::queue::Queued;
 use super::choice::{Choice, choose};
 use super::scene::{self, Scene};
 use super::{Plan, Verdict, Work};
@@ -67,13 +69,37 @@ impl Ground {
         Ok(Self { scene, asked })
     }
 
+    /// Goes down the ladder for the task at a place. Where it may be lowered, what it needs below is read now.
+    pub(crate) async fn decide(
+        &self,
+        exec: &mut Exec<'_>,
+        place: usize,
+        work: &Work,
+    ) -> Result<Verdict, Stop> {
+        let asked = self.asked.get(place).ok_or(sqlx::Error::RowNotFound)?;
+        let accounts = asked.accounts.as_ref().map_err(|p| (**p).clone())?;
+        let who = (&asked.scopes, accounts.as_slice());
+        let mut rungs = vec![asked.rung.clone()];
+        let mut chosen = choose(exec.now, work, &self.scene, who, &rungs);
+        if chosen.may_be_lowered(work) && !asked.lower.is_empty() {
+            let kinds = asked.lower.iter().map(|m| work.kind(m.as_ref()));
+            let kinds: Vec<_> = kinds.collect();
+            let needs = needs::read(exec, &kinds, &self.scene.units()).await?;
+            rungs.extend(asked.lower.iter().cloned().zip(needs));
+            chosen = choose(exec.now, work, &self.scene, who, &rungs);
+        }
+        chosen.verdict(exec, work, &self.scene)
+    }
+
     /// Admits the task at a place as it asks, if it fits: the decisions after it see what it takes. None where more
-    /// must be looked at, which is for [`super::decide`].
+    /// must be looked at, which is for [`Self::decide`].
     pub(crate) fn admit(&mut self, exec: &Exec<'_>, place: usize, work: &Work) -> Option<Plan> {
         let asked = self.asked.get(place)?;
         let accounts = asked.accounts.as_ref().ok()?;
-        let rung = std::slice::from_ref(&asked.rung);
-        let who = (&asked.scopes, accounts.as_slice());
+        let (who, rung) = (
+            (&asked.scopes, accounts.as_slice()),
+            std::slice::from_ref(&asked.rung),
+        );
         let chosen @ Choice::Run(..) = choose(exec.now, work, &self.scene, who, rung) else {
             return None;
         };
@@ -82,6 +108,35 @@ impl Ground {
         };
         self.scene.take(&plan.holds);
         Some(*plan)
+    }
+
+    /// Knows all that waits, and not only what waits in front: those may begin.
+    pub(crate) fn stand<'a>(&mut self, queue: impl IntoIterator<Item = &'a Queued>) {
+        for (series, blocked) in queue.into_iter().filter_map(|q| q.blocked) {
+            self.scene.waits(series, blocked);
+        }
+    }
+
+    /// What was decided is done: the decisions after it see that. Without who would hold it a task only becomes ready.
+    pub(crate) fn follow(&mut self, now: Timestamp, work: &Work, verdict: &Verdict, is_held: bool) {
+        let waiting = work.waiting(now);
+        match verdict {
+            Verdict::Wait(waits) => {
+                if let Some(series) = waits.series {
+                    let blocked = Blocked {
+                        waiting,
+                        reason: waits.reason,
+                        need: waits.need,
+                        p50: waits.p50,
+                    };
+                    self.scene.waits(series, blocked);
+                }
+                return;
+            }
+            Verdict::Go(plan) if is_held => self.scene.take(&plan.holds),
+            Verdict::Go(_) | Verdict::Never(_) => {}
+        }
+        self.scene.leaves(waiting.task);
     }
 }
 

@@ -108,6 +108,19 @@ impl Scene {
         }
     }
 
+    /// A task waits for what is said, and for nothing else.
+    pub(super) fn waits(&mut self, series: Uuid, blocked: Blocked) {
+        self.leaves(blocked.waiting.task);
+        self.blocked.entry(series).or_default().push(blocked);
+    }
+
+    /// A task waits no more.
+    pub(super) fn leaves(&mut self, task: i64) {
+        for blocked in self.blocked.values_mut() {
+            blocked.retain(|b| b.waiting.task != task);
+        }
+    }
+
     pub(super) fn gauge(&self, now: Timestamp, work: &Work, place: usize) -> Gauge {
         let gauged = &self.gauges[place];
         let before = self.blocked.get(&gauged.series.id);

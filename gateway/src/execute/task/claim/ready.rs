@@ -35,12 +35,13 @@ pub(super) async fn next(
     // What shares the account of a refused one would be refused as well.
     let providers: Vec<String> = refused.iter().filter_map(|(_, p)| p.clone()).collect();
     let (tenant, person) = (exec.tenant.as_str(), whose.person.as_deref());
-    // Two statements, so that the plan of the first can use the index by role.
+    // Two statements, so that the plan of the first can use the index by role. That of a provider is an expression, or
+    // a fleet with one provider would be planned for as if nothing were left: all sorted to find the first.
     let found = match role {
         Some(role) => sqlx::query_scalar!(
             r#"SELECT t.id FROM fleet.tasks t
                WHERE t.tenant_id = $1 AND t.status IN ('pending', 'queued', 'budget_paused') AND t.role = $4
-                 AND t.id <> ALL ($2) AND (t.provider IS NULL OR t.provider <> ALL ($3))
+                 AND t.id <> ALL ($2) AND coalesce(t.provider, '') <> ALL ($3)
                  AND NOT EXISTS (SELECT FROM fleet.budget_queue q WHERE q.tenant_id = t.tenant_id AND q.task_id = t.id
                                  AND (q.agent_id IS DISTINCT FROM $5 OR q.person IS DISTINCT FROM $6)
                                  AND (q.agent_id IS NOT NULL OR q.person IS NOT NULL))
@@ -62,7 +63,7 @@ pub(super) async fn next(
         None => sqlx::query_scalar!(
             r#"SELECT t.id FROM fleet.tasks t
                WHERE t.tenant_id = $1 AND t.status IN ('pending', 'queued', 'budget_paused')
-                 AND t.id <> ALL ($2) AND (t.provider IS NULL OR t.provider <> ALL ($3))
+                 AND t.id <> ALL ($2) AND coalesce(t.provider, '') <> ALL ($3)
                  AND NOT EXISTS (SELECT FROM fleet.budget_queue q WHERE q.tenant_id = t.tenant_id AND q.task_id = t.id
                                  AND (q.agent_id IS DISTINCT FROM $4 OR q.person IS DISTINCT FROM $5)
                                  AND (q.agent_id IS NOT NULL OR q.person IS NOT NULL))
