@@ -8,8 +8,28 @@ use crate::bench::measure::{Figure, Target};
 use crate::bench::memory;
 use crate::error::{CliError, fixed};
 
-/// Measures it when it has printed an item.
+/// Listeners that are measured: the kernel maps what is near to what a process touches, by what of the program's file lies together
+/// in memory just then.
+const LISTENERS: usize = 5;
+
+/// Measures some, one after the other; the median counts.
 pub(super) async fn memory(one: &Member, two: &Member) -> Result<Figure, CliError> {
+    let mut resident = Vec::with_capacity(LISTENERS);
+    for _ in 0..LISTENERS {
+        resident.push(listen(one, two).await?);
+    }
+    resident.sort_by(f64::total_cmp);
+    Ok(Figure {
+        name: "rss_listener_mb",
+        unit: "MB",
+        value: resident[LISTENERS / 2],
+        floor: None,
+        target: Some(Target::Below(15.0)),
+    })
+}
+
+/// What a listener has in memory when it has printed an item, in MB.
+async fn listen(one: &Member, two: &Member) -> Result<f64, CliError> {
     let fault = |e| CliError::file("the listener's folder", e);
     let folder = tempfile::tempdir().map_err(fault)?;
     let mut listener = two.start(folder.path(), &["agent", "listen"])?;
@@ -30,11 +50,5 @@ pub(super) async fn memory(one: &Member, two: &Member) -> Result<Figure, CliErro
         .kill()
         .await
         .map_err(|e| CliError::file("the listener", e))?;
-    Ok(Figure {
-        name: "rss_listener_mb",
-        unit: "MB",
-        value,
-        floor: None,
-        target: Some(Target::Below(15.0)),
-    })
+    Ok(value)
 }
