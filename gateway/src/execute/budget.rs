@@ -31,7 +31,7 @@ mod words;
 mod write;
 
 pub(crate) use admission::{
-    Ground, Holder as AgentHolder, Plan, Taken, Verdict, Work, decide, taken, write_taken,
+    Ground, Holder as AgentHolder, Plan, Taken, Verdict, Waits, Work, decide, taken, write_taken,
 };
 pub(crate) use audit::audit;
 pub(crate) use chart::chart;
@@ -39,8 +39,8 @@ pub(crate) use decision::explain;
 pub(crate) use offer::{ladder_set, ladder_show};
 pub(crate) use portable::{bring, export, import};
 pub(crate) use queue::{
-    Claimer, Lane, Queued, in_order, leave, nudge, nudge_at, nudged, put, refused, show as queue,
-    stay, waits_no_more,
+    Claimer, Lane, Put, Queued, in_order, leave, nudge, nudge_at, nudged, put, refused,
+    show as queue, stay, waits_no_more,
 };
 pub(crate) use reading::{headers, reading};
 pub(crate) use reset::reset;

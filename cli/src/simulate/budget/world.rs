@@ -120,7 +120,7 @@ impl World {
             .await
             .map_err(|e| CliError::service("the register", &e))?;
         let settings = Settings {
-            pool_size: 2,
+            pool_size: 1,
             ..Settings::new(Secret::new(cluster.prepared().url("fleet_app", DATABASE)))
         };
         let door = Door::open(&settings, tenant, clock.clone(), UuidIds).map_err(internal)?;

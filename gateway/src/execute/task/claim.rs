@@ -7,7 +7,7 @@ mod together;
 use fleet_policy::task::{Step, step};
 use fleet_protocol::problem::Code;
 use fleet_protocol::verbs::task::{self as verbs, TaskStatus};
-use fleet_protocol::{Problem, Reply, Timestamp};
+use fleet_protocol::{Problem, Reply};
 use uuid::Uuid;
 
 use super::super::budget::{self, Claimer, Verdict};
@@ -46,9 +46,9 @@ async fn claim_this(
     let work = row.work(fit.map(|f| f.holder));
     match begin(exec, &row, &work, Some(&claimer), Waits::Yes).await? {
         Begun::Yes(row, notes) => claimed(exec, *row, notes).await,
-        Begun::No(stays) => {
+        Begun::No(problem) => {
             exec.keep_refused = true;
-            Err(stays.problem.into())
+            Err(Stop::Refused(problem))
         }
     }
 }
@@ -78,8 +78,8 @@ async fn claim_next(exec: &mut Exec<'_>, fit: Option<Fit>) -> Result<Reply, Stop
         let work = row.work(holder.clone());
         match begin(exec, &row, &work, Some(&claimer), waits).await? {
             Begun::Yes(row, notes) => return claimed(exec, *row, notes).await,
-            Begun::No(stays) => {
-                first.get_or_insert(stays.problem);
+            Begun::No(problem) => {
+                first.get_or_insert(problem);
                 refused.push(tried);
                 waits = Waits::No;
             }
@@ -88,7 +88,7 @@ async fn claim_next(exec: &mut Exec<'_>, fit: Option<Fit>) -> Result<Reply, Stop
     match first {
         Some(problem) => {
             exec.keep_refused = true;
-            Err(problem.into())
+            Err(Stop::Refused(problem))
         }
         None => replan::nothing_ready(exec, role).await,
     }
@@ -131,16 +131,7 @@ pub(super) enum Begun {
     /// It runs, as the task is now; what the claimer should know.
     Yes(Box<Row>, Vec<String>),
     /// It waits for budget now, or never gets any.
-    No(Box<Stays>),
-}
-
-/// Why a task does not begin.
-pub(super) struct Stays {
-    pub(super) problem: Problem,
-    /// Until when it waits, where that is known.
-    pub(super) eta: Option<Timestamp>,
-    /// Whether only what it shares with others of its lane keeps it.
-    pub(super) is_common: bool,
+    No(Box<Problem>),
 }
 
 /// Whether a claim stays with a task that must wait.
@@ -178,23 +169,14 @@ pub(super) async fn act(
             Ok(Begun::Yes(Box::new(row), notes))
         }
         Verdict::Wait(waits) => {
-            budget::put(exec, work, &waits, waiting).await?;
-            let problem = &waits.problem;
-            let waiting = match row.status {
-                TaskStatus::BudgetPaused => TaskStatus::BudgetPaused,
-                _ => TaskStatus::Queued,
+            let stay = Stay {
+                row,
+                work,
+                waits: &waits,
+                claimer: waiting,
             };
-            if row.status != waiting || row.note.as_ref() != Some(&problem.detail) {
-                write::status(exec, row.id, waiting, Some(&problem.detail), row.failures).await?;
-            }
-            if row.status != waiting {
-                write::event(exec, row, "task.queued", Some(&problem.detail)).await?;
-            }
-            Ok(Begun::No(Box::new(Stays {
-                problem: named(row, "is queued", problem),
-                eta: waits.eta,
-                is_common: waits.is_common,
-            })))
+            stay_all(exec, std::slice::from_ref(&stay)).await?;
+            Ok(Begun::No(Box::new(named(row, "is queued", &waits.problem))))
         }
         Verdict::Never(refused) => {
             budget::refused(exec, work, &refused).await?;
@@ -208,13 +190,51 @@ pub(super) async fn act(
             )
             .await?;
             write::event(exec, row, "task.blocked", Some(&problem.detail)).await?;
-            Ok(Begun::No(Box::new(Stays {
-                problem: named(row, "is refused", problem),
-                eta: None,
-                is_common: false,
-            })))
+            Ok(Begun::No(Box::new(named(row, "is refused", problem))))
         }
     }
+}
+
+/// A task that must wait.
+pub(super) struct Stay<'a> {
+    pub(super) row: &'a Row,
+    pub(super) work: &'a budget::Work,
+    pub(super) waits: &'a budget::Waits,
+    /// Whose claim waits with it from now on; none: whoever waits with it already.
+    pub(super) claimer: Option<&'a Claimer>,
+}
+
+impl Stay<'_> {
+    fn status(&self) -> TaskStatus {
+        match self.row.status {
+            TaskStatus::BudgetPaused => TaskStatus::BudgetPaused,
+            _ => TaskStatus::Queued,
+        }
+    }
+
+    fn note(&self) -> &str {
+        &self.waits.problem.detail
+    }
+}
+
+/// Puts tasks into the queue, or keeps them there, each with the reason.
+pub(super) async fn stay_all(exec: &mut Exec<'_>, all: &[Stay<'_>]) -> Result<(), Stop> {
+    let puts = all.iter().map(|stay| budget::Put {
+        work: stay.work,
+        waits: stay.waits,
+        claimer: stay.claimer,
+    });
+    budget::put(exec, &puts.collect::<Vec<_>>()).await?;
+    let is_new = |s: &&Stay<'_>| s.row.status != s.status();
+    let changed = all
+        .iter()
+        .filter(|s| is_new(s) || s.row.note.as_deref() != Some(s.note()));
+    let changed: Vec<_> = changed.map(|s| (s.row.id, s.status(), s.note())).collect();
+    write::waiting(exec, &changed).await?;
+    for stay in all.iter().filter(is_new) {
+        write::event(exec, stay.row, "task.queued", Some(stay.note())).await?;
+    }
+    Ok(())
 }
 
 /// The problem with the task's name, and the task in the lines to type.

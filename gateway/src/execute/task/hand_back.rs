@@ -69,9 +69,10 @@ async fn paused(
     write::event(exec, &row, "task.paused", reason).await?;
     let row = row::load(exec, row.id).await?;
     let work = row.work(None);
-    if let claim::Begun::No(stays) = claim::begin(exec, &row, &work, None, claim::Waits::No).await?
+    if let claim::Begun::No(problem) =
+        claim::begin(exec, &row, &work, None, claim::Waits::No).await?
     {
-        notes.push(stays.problem.detail);
+        notes.push(problem.detail);
     }
     write::answer(exec, row.id, "released", notes).await
 }

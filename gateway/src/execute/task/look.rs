@@ -8,9 +8,9 @@ use fleet_protocol::Timestamp;
 use jiff::SignedDuration;
 use uuid::Uuid;
 
-use super::super::budget::{self, Claimer, Ground, Lane, Queued, Work};
+use super::super::budget::{self, Claimer, Ground, Lane, Queued, Verdict, Work};
 use super::super::{Exec, Stop};
-use super::claim::{self, Waits};
+use super::claim::{self, Stay, Waits};
 use super::fit::{self, Crew};
 use super::row::{self, Row};
 use super::start::{is_waiting, told};
@@ -66,6 +66,8 @@ struct Round {
     works: Vec<Work>,
     crew: Crew,
     ground: Ground,
+    /// Those that were looked at and go on waiting, each with its place among the works.
+    staying: Vec<(Row, usize, Box<budget::Waits>)>,
 }
 
 impl Looking {
@@ -80,13 +82,20 @@ impl Looking {
             } else if round.gone.remove(&queued.task) {
                 budget::leave(exec, &[queued.task]).await?;
             } else if let Some((place, row)) = round.rows.remove(&queued.task) {
-                self.one(exec, queued, &row, place, &mut round).await?;
+                self.one(exec, queued, row, place, &mut round).await?;
             } else {
                 self.waiting.push_front(queued);
                 break;
             }
         }
-        Ok(())
+        // Their claims wait with them already.
+        let stays = round.staying.iter().map(|(row, place, waits)| Stay {
+            row,
+            work: &round.works[*place],
+            waits,
+            claimer: None,
+        });
+        claim::stay_all(exec, &stays.collect::<Vec<_>>()).await
     }
 
     /// Looks at one task.
@@ -94,39 +103,38 @@ impl Looking {
         &mut self,
         exec: &mut Exec<'_>,
         queued: Queued,
-        row: &Row,
+        row: Row,
         place: usize,
         round: &mut Round,
     ) -> Result<(), Stop> {
-        let (before, claimer) = (exec.outbox.len(), queued.claimer.as_ref());
+        let claimer = queued.claimer.as_ref();
         let agent = claimer.and_then(Claimer::agent);
         // Something else than the budget may keep it, as well as that nobody pays for it as things are; the others need not
         // wait for that.
         let fits = agent.is_none_or(|a| round.crew.fit(a, self.bounds).is_ok());
+        let work = &round.works[place];
         let verdict = match fits {
-            true => round.ground.decide(exec, place, &round.works[place]).await,
+            true => round.ground.decide(exec, place, work).await,
             false => return again(exec, queued.task).await,
         };
         let verdict = match verdict {
             Err(Stop::Refused(_)) => return again(exec, queued.task).await,
             verdict => verdict?,
         };
-        let work = &round.works[place];
-        round
-            .ground
-            .follow(exec.now, work, &verdict, claimer.is_some());
-        // Its claim waits with it already.
-        let begun = claim::act(exec, row, work, claimer, Waits::No, verdict).await?;
-        if let Some(stays) = told(exec, row, claimer, begun).await? {
-            exec.outbox.truncate(before);
-            if stays.is_common {
-                self.seen.waits(queued.lane, queued.need, stays.eta);
+        (round.ground).follow(exec.now, work, &verdict, claimer.is_some());
+        if let Verdict::Wait(waits) = verdict {
+            if waits.is_common {
+                self.seen.waits(queued.lane, queued.need, waits.eta);
             }
+            round.staying.push((row, place, waits));
             return Ok(());
         }
-        self.begun += 1;
-        if let Some(agent) = agent {
-            round.crew.takes(agent.id, row.role.as_str());
+        let begun = claim::act(exec, &row, work, claimer, Waits::No, verdict).await?;
+        if told(exec, &row, claimer, begun).await?.is_none() {
+            self.begun += 1;
+            if let Some(agent) = agent {
+                round.crew.takes(agent.id, row.role.as_str());
+            }
         }
         Ok(())
     }
@@ -165,6 +173,7 @@ impl Looking {
             works,
             crew,
             ground,
+            staying: Vec::new(),
         })
     }
 }

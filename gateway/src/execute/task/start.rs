@@ -8,7 +8,7 @@ use fleet_protocol::{Problem, Reply};
 
 use super::super::budget::{self, Claimer};
 use super::super::{Exec, Stop, inbox};
-use super::claim::{self, Begun, Stays, Waits};
+use super::claim::{self, Begun, Waits};
 use super::fit;
 use super::row::{self, Row};
 use super::{dispatch, write};
@@ -56,8 +56,7 @@ async fn let_go(exec: &mut Exec<'_>, row: &Row, claimer: &Claimer) -> Result<Str
     };
     Ok(match started(exec, row, Some(claimer), bounds).await? {
         Looked::Begun => format!("It runs now, held by {}.", name(claimer)),
-        Looked::Waits(stays) => stays.problem.detail,
-        Looked::Kept(problem) => problem.detail,
+        Looked::Stays(problem) => problem.detail,
     })
 }
 
@@ -79,10 +78,8 @@ fn name(claimer: &Claimer) -> String {
 enum Looked {
     /// It runs, or is ready to be claimed.
     Begun,
-    /// It waits for budget.
-    Waits(Box<Stays>),
-    /// Something else keeps it.
-    Kept(Box<Problem>),
+    /// The budget or something else keeps it.
+    Stays(Box<Problem>),
 }
 
 /// Starts a waiting task for the claim that waits with it, if everything else but the budget admits it
@@ -96,7 +93,7 @@ async fn started(
     let holder = match claimer.and_then(Claimer::agent) {
         Some(agent) => match fit::fit(exec, agent, bounds).await {
             Ok(fit) => Some(fit.holder),
-            Err(Stop::Refused(problem)) => return Ok(Looked::Kept(problem)),
+            Err(Stop::Refused(problem)) => return Ok(Looked::Stays(problem)),
             Err(stop) => return Err(stop),
         },
         None => None,
@@ -105,7 +102,7 @@ async fn started(
     let waits = claimer.map_or(Waits::No, |_| Waits::Yes);
     let begun = claim::begin(exec, row, &work, claimer, waits).await?;
     let stays = told(exec, row, claimer, begun).await?;
-    Ok(stays.map_or(Looked::Begun, Looked::Waits))
+    Ok(stays.map_or(Looked::Begun, Looked::Stays))
 }
 
 /// Tells who waited for a task that it begins; why it stays, where it does.
@@ -114,9 +111,9 @@ pub(super) async fn told(
     row: &Row,
     claimer: Option<&Claimer>,
     begun: Begun,
-) -> Result<Option<Box<Stays>>, Stop> {
+) -> Result<Option<Box<Problem>>, Stop> {
     let (begun, notes) = match begun {
-        Begun::No(stays) => return Ok(Some(stays)),
+        Begun::No(problem) => return Ok(Some(problem)),
         Begun::Yes(begun, notes) => (begun, notes),
     };
     let Some(claimer) = claimer else {

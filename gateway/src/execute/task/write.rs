@@ -100,6 +100,31 @@ pub(super) async fn status(
     Ok(())
 }
 
+/// Tasks wait: each with its state and the reason.
+pub(super) async fn waiting(
+    exec: &mut Exec<'_>,
+    all: &[(Uuid, TaskStatus, &str)],
+) -> Result<(), Stop> {
+    if all.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = all.iter().map(|(id, ..)| *id).collect();
+    let statuses: Vec<String> = all.iter().map(|(_, s, _)| s.as_str().to_owned()).collect();
+    let notes: Vec<String> = all.iter().map(|(.., note)| (*note).to_owned()).collect();
+    sqlx::query!(
+        "UPDATE fleet.tasks t SET status = n.status, status_note = n.note, updated_at = $2
+         FROM unnest($3::uuid[], $4::text[], $5::text[]) AS n (id, status, note) WHERE t.tenant_id = $1 AND t.id = n.id",
+        exec.tenant.as_str(),
+        db::time(exec.now) as _,
+        &ids,
+        &statuses,
+        &notes
+    )
+    .execute(&mut *exec.tx)
+    .await?;
+    Ok(())
+}
+
 /// A task is done.
 pub(super) async fn completed(
     exec: &mut Exec<'_>,
