@@ -107,6 +107,39 @@ async fn what_nobody_pays_for_any_more_keeps_no_other_from_starting() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_look_starts_what_fits_together_and_no_more() {
+    let desk = Desk::open().await;
+    limit(&desk, json!({ "pace": "none" })).await;
+    let full = work(&desk, 1_000, json!({})).await;
+    desk.claim("ana", Some(&full)).await;
+    let mut waiting = Vec::new();
+    for (tokens, kind) in [
+        (400, "coding"),
+        (390, "review"),
+        (380, "coding"),
+        (150, "research"),
+        (100, "deploy"),
+    ] {
+        let task = work(&desk, tokens, json!({ "type": kind })).await;
+        let claim = json!({ "task": task });
+        assert_eq!(
+            desk.refused("ana", "task.claim", claim).await,
+            Code::BudgetCap
+        );
+        waiting.push(task);
+    }
+    limit(&desk, json!({ "pace": "none", "limit": 2_000 })).await;
+    desk.until(&waiting[0], |t| t.holder.is_some()).await;
+    // 790 of the thousand that came are taken by the first two. The third does not fit, and the fourth keeps nobody from
+    // starting after the reset; with it 60 are left, too little for the last.
+    let (runs, waits) = (TaskStatus::Running, TaskStatus::Queued);
+    for (task, status) in waiting.iter().zip([runs, runs, waits, runs, waits]) {
+        assert_eq!(desk.task(task).await.status, status, "{task}");
+    }
+    clean(&desk).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_claim_that_waits_dies_with_its_agents_incarnation_and_the_task_stays() {
     let desk = Desk::open().await;
     limit(&desk, json!({})).await;
