@@ -148,6 +148,27 @@ async fn a_full_context_gets_no_new_task_until_a_fresh_incarnation() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_only_listens_is_idle_and_who_works_must_say_so() {
+    let desk = Desk::open().await;
+    desk.register("a1", "code-1", "code").await;
+    let state = async || {
+        let asked = desk.ask("vic", "agent.show", json!({ "name": "code-1" }));
+        agent(asked.await.expect("the agent")).now.state
+    };
+    desk.clock.advance(300);
+    assert_eq!(state().await, "silent");
+    assert!(desk.items("a1", 50).await.is_empty());
+    assert_eq!(state().await, "idle", "it asks its inbox");
+    desk.add("Work", json!({})).await;
+    desk.claim("a1", None).await;
+    desk.clock.advance(300);
+    assert!(desk.items("a1", 50).await.is_empty());
+    assert_eq!(state().await, "silent", "it works, and says nothing of it");
+    desk.ok("a1", "agent.heartbeat", json!({})).await;
+    assert_eq!(state().await, "working");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_silent_agent_is_seen_and_a_retired_one_holds_nothing() {
     let desk = Desk::open().await;
     desk.register("a1", "code-1", "code").await;

@@ -20,7 +20,8 @@ mod token;
 pub(crate) use register::register;
 pub(crate) use token::{revoke, token};
 
-/// Seconds without a heartbeat after which an agent counts as silent.
+/// Seconds after which an agent of which nothing is heard counts as silent. Who holds no task is heard when it asks its inbox,
+/// too: it has nothing to report.
 pub(super) const SILENT_AFTER: i64 = 300;
 
 pub(crate) async fn heartbeat(exec: &mut Exec<'_>, args: &verbs::Heartbeat) -> Result<Reply, Stop> {
@@ -178,6 +179,7 @@ pub(super) async fn views(
 ) -> Result<Vec<AgentView>, Stop> {
     let rows = sqlx::query!(
         r#"SELECT g.name, g.role, g.host, g.runtime, g.model, g.user_id, g.incarnation, g.context_tokens, g.heartbeat_at,
+                  greatest(g.heartbeat_at, CASE WHEN h.number IS NULL THEN g.listened_at END) AS heard_at,
                   g.retired_at IS NOT NULL AS "retired!", h.number AS "task?", h.lease_until AS "lease_until?",
                   (SELECT count(*) FROM fleet.items i
                    WHERE i.tenant_id = g.tenant_id AND i.agent_id = g.id AND i.acknowledged_at IS NULL) AS "unread!",
@@ -205,7 +207,10 @@ pub(super) async fn views(
         .map(|r| {
             let heartbeat_at = r.heartbeat_at.map(db::instant);
             let age = heartbeat_at.map(|at| seconds_since(at, exec.now));
-            let silent = age.is_none_or(|s| s >= SILENT_AFTER.cast_unsigned());
+            let heard = r
+                .heard_at
+                .map(|at| seconds_since(db::instant(at), exec.now));
+            let silent = heard.is_none_or(|s| s >= SILENT_AFTER.cast_unsigned());
             let state = match (r.retired, silent, r.task) {
                 (true, _, _) => "retired",
                 (false, true, _) => "silent",

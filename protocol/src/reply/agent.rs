@@ -35,7 +35,8 @@ pub struct AgentView {
     pub user: UserId,
     /// Which life of that name.
     pub incarnation: u64,
-    /// `idle`, `working`, `silent` (no heartbeat for five minutes) or `retired`.
+    /// `idle`, `working`, `silent` (for five minutes no heartbeat and, while it holds no task, no question to its inbox) or
+    /// `retired`.
     pub state: String,
     /// The task it holds, short form.
     #[serde(default, skip_serializing_if = "Option::is_none")]

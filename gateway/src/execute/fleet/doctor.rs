@@ -84,7 +84,7 @@ fn silent(agents: &[AgentView]) -> Check {
             "agents",
             CheckState::Warning,
             format!(
-                "no heartbeat for {} minutes: {}",
+                "nothing was heard for {} minutes of {}",
                 agent::SILENT_AFTER / 60,
                 names.join(", ")
             ),

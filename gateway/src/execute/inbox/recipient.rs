@@ -78,7 +78,7 @@ async fn one_of_role(exec: &mut Exec<'_>, to: &Address) -> Result<Recipient, Sto
                WHERE i.tenant_id = g.tenant_id AND i.agent_id = g.id AND i.acknowledged_at IS NULL) o
            WHERE g.tenant_id = $1 AND g.role = $2 AND g.retired_at IS NULL AND ($3::text IS NULL OR g.host = $3)
              AND g.id IS DISTINCT FROM $4
-           ORDER BY (g.heartbeat_at > $5) DESC NULLS LAST, o.open, g.name LIMIT 1"#,
+           ORDER BY (greatest(g.heartbeat_at, g.listened_at) > $5) DESC NULLS LAST, o.open, g.name LIMIT 1"#,
         exec.tenant.as_str(),
         to.name.as_str(),
         to.host.as_ref().map(|h| h.as_str()),
