@@ -225,6 +225,41 @@ async fn the_ladder_lowers_the_model_and_a_pin_forbids_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_last_rung_of_the_ladder_is_another_provider() {
+    let desk = Desk::open().await;
+    for (account, provider, models) in [
+        ("claude", "anthropic", vec!["opus", "sonnet"]),
+        ("codex", "openai", vec!["gpt-5"]),
+    ] {
+        let add = json!({ "name": account, "provider": provider, "models": models });
+        desk.ok("ana", "subscription.add", add).await;
+        let set = json!({ "provider": account, "limit": 1_000, "unit": "tokens", "every": "7d", "pace": "none" });
+        desk.ok("ana", "budget.set", set).await;
+    }
+    let pool = json!({ "names": ["claude", "codex"], "pool": "any" });
+    desk.ok("ana", "subscription.pool", pool).await;
+    let ladder = json!({ "models": ["opus", "sonnet", "gpt-5"] });
+    desk.ok("ana", "budget.ladder.set", ladder).await;
+    let asked = json!({ "provider": "any", "model": "opus" });
+    let mut ran = Vec::new();
+    for tokens in [900, 500] {
+        let task = work(&desk, tokens, asked.clone()).await;
+        let run = desk.claim("ana", Some(&task)).await;
+        ran.push([run.account, run.model].map(|n| n.map(|n| n.to_string())));
+    }
+    let on = |account: &str, model: &str| [Some(account.to_owned()), Some(model.to_owned())];
+    assert_eq!(ran, [on("claude", "opus"), on("codex", "gpt-5")]);
+    let pinned = json!({ "provider": "any", "model": "opus", "pin_model": true });
+    let pinned = work(&desk, 500, pinned).await;
+    let claim = json!({ "task": pinned });
+    assert_eq!(
+        desk.refused("ana", "task.claim", claim).await,
+        Code::BudgetCap
+    );
+    clean(&desk).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn work_moves_over_a_pool_and_what_is_retired_gets_none() {
     let desk = Desk::open().await;
     for account in ["claude", "spare"] {
