@@ -57,7 +57,7 @@ pub enum CliError {
         #[source]
         source: std::io::Error,
     },
-    /// Standard output was closed.
+    /// Standard output takes nothing more.
     #[error("cannot write the answer: {0}")]
     Output(#[source] std::io::Error),
     /// A part of the stack did not start or stopped.
@@ -80,6 +80,11 @@ pub enum CliError {
 }
 
 impl CliError {
+    /// Whoever read the answer has read enough, as `head` does: what was asked for is done, and nobody is left to tell.
+    pub(crate) fn is_reader_gone(&self) -> bool {
+        matches!(self, Self::Output(e) if e.kind() == std::io::ErrorKind::BrokenPipe)
+    }
+
     /// A failed part of the stack, with the chain of causes.
     pub fn service(what: &'static str, error: &(dyn std::error::Error + 'static)) -> Self {
         Self::Service {
@@ -98,6 +103,9 @@ impl CliError {
 
     /// The process's exit.
     pub fn exit(&self) -> Exit {
+        if self.is_reader_gone() {
+            return Exit::Done;
+        }
         match self {
             Self::Settings(_)
             | Self::Credentials(_)
@@ -118,12 +126,12 @@ impl CliError {
             | Self::Matrix(MatrixError::Refused { .. }) => Exit::Refused,
             Self::Missed(_) => Exit::Missed,
             Self::Usage(_) => Exit::Usage,
-            Self::Output(_) => Exit::Done,
             Self::Client(_)
             | Self::Matrix(_)
             | Self::File { .. }
             | Self::Gate(_)
             | Self::Service { .. }
+            | Self::Output(_)
             | Self::Internal(_) => Exit::Internal,
         }
     }

@@ -235,3 +235,36 @@ fn the_reference_pages_are_generated_from_the_types() {
     assert!(read("events.md").contains("dev.mosaicstack.fleet.receipt"));
     assert!(read("api.md").starts_with("# API"));
 }
+
+/// `fleet completion bash` with this standard output: its exit code, and what it says on standard error.
+fn completion(to: std::process::Stdio) -> (i32, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fleet"));
+    command.args(["completion", "bash"]).env_clear();
+    let ended = command
+        .stdout(to)
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap()
+        .wait_with_output()
+        .unwrap();
+    (code(&ended), String::from_utf8(ended.stderr).unwrap())
+}
+
+#[test]
+fn who_has_read_enough_hears_of_no_error() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    assert_eq!(completion(writer.into()), (0, String::new()));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn an_answer_that_cannot_be_written_is_an_error() {
+    let full = std::fs::File::options()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let (code, said) = completion(full.into());
+    assert_eq!(code, 4);
+    assert!(said.contains("cannot write the answer"), "{said}");
+}
