@@ -2,18 +2,19 @@
 
 use fastrand::Rng;
 use fleet_policy::board::verify;
-use fleet_protocol::envelope::{BallotInput, Body, Outcome as Answered};
+use fleet_protocol::envelope::Outcome as Answered;
 use fleet_protocol::record::{EffectState, Outcome};
 use fleet_protocol::reply::Changed;
-use fleet_protocol::verbs::board::{
-    Amend, ChangeSeat, Close, Effect, Holder, Propose, Seat, SeatChange, Verdict, Vote, Withdraw,
-};
-use fleet_protocol::{Command, Reply, Request};
+use fleet_protocol::verbs::board::{Effect, Holder, Propose, Seat};
+use fleet_protocol::{Command, Reply};
 
 use super::Told;
 use super::reference::{Reference, Sent};
-use super::stage::{PEOPLE, Stage, Waiting, user};
+use super::stage::{Stage, Waiting, user};
 use crate::error::{CliError, fixed};
+
+mod ballots;
+mod owner;
 
 /// Templates that a proposal may have; none: the usual one.
 const TEMPLATES: [&str; 4] = ["", "lazy", "two-key", "forge"];
@@ -170,134 +171,6 @@ impl Play<'_> {
         }
     }
 
-    fn sent(&mut self, by_event: bool) -> (&'static str, Sent) {
-        let who = self.dice.choice(PEOPLE).unwrap_or("v0");
-        let verdict = self
-            .dice
-            .choice(Verdict::ALL)
-            .copied()
-            .unwrap_or(Verdict::Abstain);
-        let named = !by_event && self.dice.bool();
-        let seat = named.then(|| format!("s{}", self.dice.usize(0..6)));
-        let sent = Sent {
-            who: format!("@{who}:sim"),
-            seat,
-            verdict,
-            reasoned: self.dice.bool(),
-            by_event,
-        };
-        (who, sent)
-    }
-
-    fn wait(&mut self, sender: String, body: Body, said: Said) {
-        let event = Waiting {
-            key: self.stage.key("$e"),
-            sender,
-            at: self.stage.now(),
-            body,
-        };
-        self.waiting.push((event, said));
-    }
-
-    /// A ballot in the room: reaction, reply or line.
-    fn room_vote(&mut self) -> Result<(), CliError> {
-        let index = self.target();
-        let way = self.dice.u8(0..3);
-        let (_, mut sent) = self.sent(way < 2);
-        let Some((id, card, _)) = self.proposals.get(index).cloned() else {
-            return Ok(());
-        };
-        sent.reasoned &= way > 0;
-        let body = if way < 2 {
-            Body::Ballot {
-                target: card,
-                verdict: sent.verdict,
-                reason: sent.reasoned.then(|| "so it is".to_owned()),
-                via: if way == 0 {
-                    BallotInput::Reaction
-                } else {
-                    BallotInput::Reply
-                },
-            }
-        } else {
-            Body::Line {
-                line: format!("!board vote {id}"),
-                request: Request::Command(Command::from(vote(&id, &sent)?)),
-            }
-        };
-        self.wait(sent.who.clone(), body, Said::Vote(index, sent));
-        Ok(())
-    }
-
-    /// A ballot over HTTP.
-    async fn call_vote(&mut self) -> Result<(), CliError> {
-        let index = self.target();
-        let (who, sent) = self.sent(false);
-        let Some(id) = self.proposals.get(index).map(|p| p.0.clone()) else {
-            return Ok(());
-        };
-        let now = self.stage.now();
-        let done = self
-            .stage
-            .says(who, Command::from(vote(&id, &sent)?))
-            .await?;
-        let Some((_, _, reference)) = self.proposals.get_mut(index) else {
-            return Ok(());
-        };
-        let expected = reference.vote(&sent, None, now, now);
-        if (expected == Answered::Done) != done.is_some() {
-            self.differs(format!(
-                "a call to vote on {id}: expected {expected:?}, {sent:?}"
-            ));
-        }
-        Ok(())
-    }
-
-    fn room_withdraw(&mut self) -> Result<(), CliError> {
-        let index = self.target();
-        let who = format!("@{}:sim", self.dice.choice(PEOPLE).unwrap_or("v0"));
-        let Some(id) = self.proposals.get(index).map(|p| p.0.clone()) else {
-            return Ok(());
-        };
-        let withdraw = Withdraw {
-            proposal: fixed(&id)?,
-            seat: None,
-        };
-        let body = Body::Line {
-            line: format!("!board withdraw {id}"),
-            request: Request::Command(Command::from(withdraw)),
-        };
-        self.wait(who.clone(), body, Said::Withdraw(index, who));
-        Ok(())
-    }
-
-    /// A redaction, by the sender or a moderator, of an event that came or is still to come.
-    fn room_redact(&mut self) -> Result<(), CliError> {
-        let came = self.handed.iter().map(|(e, _)| e);
-        let known: Vec<Waiting> = came
-            .chain(self.waiting.iter().map(|(e, _)| e))
-            .cloned()
-            .collect();
-        let Some(event) = self.dice.choice(&known).cloned() else {
-            return Ok(());
-        };
-        let who = if self.dice.u8(0..4) == 0 {
-            "@op:sim".to_owned()
-        } else {
-            event.sender
-        };
-        let body = Body::Redaction {
-            target: event.key.clone(),
-        };
-        self.wait(who.clone(), body, Said::Redact(who, event.key));
-        // Now and then it overtakes what it redacts.
-        let last = self.waiting.len().saturating_sub(1);
-        if last > 0 && self.dice.u8(0..4) == 0 {
-            self.waiting.swap(last, last - 1);
-        }
-        Ok(())
-    }
-
     /// The bot hands in some of what waits, or all of it.
     async fn hand_in(&mut self) -> Result<(), CliError> {
         let n = self.dice.usize(0..=self.waiting.len());
@@ -419,79 +292,6 @@ impl Play<'_> {
         Ok(())
     }
 
-    async fn suspend(&mut self) -> Result<(), CliError> {
-        let (seat, suspends) = (self.dice.usize(0..2), self.dice.bool());
-        let change = ChangeSeat {
-            change: if suspends {
-                SeatChange::Suspend
-            } else {
-                SeatChange::Restore
-            },
-            seat: fixed(&format!("s{seat}"))?,
-            holder: None,
-            weight: None,
-            veto: false,
-            reason: None,
-        };
-        let done = self.stage.says("op", Command::from(change)).await?;
-        let Some((_, _, reference)) = self.proposals.last_mut() else {
-            return Ok(());
-        };
-        let expected = reference.suspend(seat, suspends);
-        if (expected == Answered::Done) != done.is_some() {
-            self.differs(format!("a seat's suspension: expected {expected:?}"));
-        }
-        Ok(())
-    }
-
-    async fn amend(&mut self) -> Result<(), CliError> {
-        let Some((id, _, reference)) = self.proposals.last_mut() else {
-            return Ok(());
-        };
-        let amend = Amend {
-            proposal: fixed(id)?,
-            title: Some(fixed("Amended")?),
-            text: None,
-            effect: None,
-            no_effect: false,
-            closes_at: None,
-            seats: Vec::new(),
-            reason: None,
-        };
-        let now = self.stage.now();
-        let done = self.stage.says("op", Command::from(amend)).await?;
-        match (reference.amend(now), done) {
-            (Some(mut next), Some(Reply::Proposal(changed))) => {
-                next.ends = now + self.length;
-                self.carded(changed.now.id, next).await
-            }
-            (None, None) => Ok(()),
-            (expected, done) => {
-                self.differs(format!(
-                    "an amendment: expected {}, was {done:?}",
-                    expected.is_some()
-                ));
-                Ok(())
-            }
-        }
-    }
-
-    async fn close(&mut self) -> Result<(), CliError> {
-        let Some((id, _, reference)) = self.proposals.last_mut() else {
-            return Ok(());
-        };
-        let close = Close {
-            proposal: fixed(id)?,
-            reason: None,
-        };
-        reference.close();
-        let done = self.stage.says("op", Command::from(close)).await?;
-        if done.is_none() {
-            self.differs("a proposal could not be closed");
-        }
-        Ok(())
-    }
-
     /// Everything is handed in, and time goes on until nothing is open.
     async fn end(&mut self) -> Result<(), CliError> {
         for _ in 0..8 {
@@ -553,22 +353,4 @@ impl Play<'_> {
         }
         self.stage.sends("").await.map(drop)
     }
-}
-
-fn vote(id: &str, sent: &Sent) -> Result<Vote, CliError> {
-    let reason = if sent.reasoned {
-        vec![fixed("so it is")?]
-    } else {
-        Vec::new()
-    };
-    Ok(Vote {
-        proposal: fixed(id)?,
-        verdict: sent.verdict,
-        reason,
-        confidence: None,
-        concerns: Vec::new(),
-        recommendations: Vec::new(),
-        key_risks: Vec::new(),
-        seat: sent.seat.as_deref().map(fixed).transpose()?,
-    })
 }

@@ -6,6 +6,7 @@ mod chance;
 mod figures;
 mod provider;
 mod steps;
+mod watch;
 mod world;
 
 use std::time::Instant;
@@ -19,6 +20,11 @@ use crate::output::Output;
 
 use figures::Figures;
 use world::World;
+
+/// What cannot be, but for a mistake of the simulation.
+fn internal(error: impl std::fmt::Display) -> CliError {
+    CliError::Internal(error.to_string())
+}
 
 /// Keeps this thread, and the PostgreSQL that it starts, on one core: they talk in turns, and so neither waits for another
 /// core to wake up.

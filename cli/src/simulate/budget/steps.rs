@@ -2,13 +2,14 @@
 
 use fleet_protocol::event::LeaseClaim;
 use fleet_protocol::problem::Code;
-use fleet_protocol::reply::{TaskView, WaitingView, WindowView};
+use fleet_protocol::reply::TaskView;
 use fleet_protocol::{Problem, Reply, Timestamp};
 use serde_json::json;
 
-use super::agents::{Agent, Run, State};
+use super::agents::{Run, State};
+use super::internal;
 use super::provider::Instant;
-use super::world::{Event, KINDS, World};
+use super::world::{Event, World};
 use crate::error::CliError;
 
 /// Length of a step, after which an agent reports.
@@ -17,10 +18,6 @@ const STEP: Instant = 480_000;
 const RATE: f64 = 4_000.0;
 /// A dead agent is started anew after this.
 const REVIVAL: Instant = 2_400_000;
-
-fn internal(error: impl std::fmt::Display) -> CliError {
-    CliError::Internal(error.to_string())
-}
 
 impl World {
     /// An agent asks for the next task of its role.
@@ -64,7 +61,7 @@ impl World {
     }
 
     /// An attempt begins.
-    fn begin(&mut self, agent: usize, task: &TaskView) -> Result<(), CliError> {
+    pub(super) fn begin(&mut self, agent: usize, task: &TaskView) -> Result<(), CliError> {
         let number = number(&task.id)?;
         let account = task.account.as_ref().map(ToString::to_string);
         let place = self
@@ -309,125 +306,6 @@ impl World {
         }
         self.look().await?;
         self.claim(agent).await
-    }
-
-    /// Lets the gateway do what is due. Whose waiting claim began by it finds that in its inbox.
-    pub(super) async fn look(&mut self) -> Result<(), CliError> {
-        let is_filled =
-            (self.door.sweep().await).map_err(|e| CliError::service("the gateway", &e))?;
-        if !is_filled {
-            return Ok(());
-        }
-        let Reply::Agents(all) = self.ask(json!({ "agent.list": {} })).await? else {
-            return Err(internal("a list of agents"));
-        };
-        for view in all.iter().filter(|view| view.unread > 0) {
-            let listens =
-                |a: &Agent| a.name == view.name.as_str() && !matches!(a.state, State::Dead);
-            if let Some(agent) = self.agents.iter().position(listens) {
-                self.listen(agent).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// An agent reads its inbox, and takes up the task that its claim waited for.
-    async fn listen(&mut self, agent: usize) -> Result<(), CliError> {
-        let Reply::Items(items) = self
-            .hear(agent, json!({ "agent.next": { "limit": 50 } }))
-            .await?
-        else {
-            return Err(internal("an inbox"));
-        };
-        let ids: Vec<&str> = items.iter().map(|item| item.id.as_str()).collect();
-        if ids.is_empty() {
-            return Ok(());
-        }
-        self.say(agent, json!({ "agent.ack": { "items": ids } }), None)
-            .await?;
-        for task in items.iter().filter_map(|item| item.task.as_ref()) {
-            if !matches!(self.agents[agent].state, State::Waiting) {
-                continue;
-            }
-            let Reply::Task(task) = self
-                .hear(agent, json!({ "task.show": { "task": task } }))
-                .await?
-            else {
-                return Err(internal("a task"));
-            };
-            self.begin(agent, &task.now)?;
-        }
-        Ok(())
-    }
-
-    /// Idle agents look for work, what is due is done, and every figure is compared with the truth.
-    pub(super) async fn tick(&mut self) -> Result<(), CliError> {
-        self.look().await?;
-        for (_, role, _) in KINDS {
-            self.wake(role).await?;
-        }
-        let Reply::Budgets(windows) = self.ask(json!({ "budget.status": {} })).await? else {
-            return Err(internal("a status"));
-        };
-        let Reply::Queue(waiting) = self.ask(json!({ "queue": {} })).await? else {
-            return Err(internal("a queue"));
-        };
-        self.compare(&windows, &waiting);
-        Ok(())
-    }
-
-    /// Idle agents of a role ask for work until one of them is told that there is none: the others
-    /// would be told the same.
-    async fn wake(&mut self, role: &str) -> Result<(), CliError> {
-        let is_idle = |a: &Agent| a.role == role && matches!(a.state, State::Idle);
-        let idle: Vec<_> = (0..self.agents.len())
-            .filter(|i| is_idle(&self.agents[*i]))
-            .collect();
-        for agent in idle {
-            self.claim(agent).await?;
-            if matches!(self.agents[agent].state, State::Idle) {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    fn compare(&mut self, windows: &[WindowView], waiting: &[WaitingView]) {
-        let now = self.now();
-        for window in windows {
-            let account =
-                (0..self.accounts.len()).find(|i| self.accounts[*i].name == window.key.as_str());
-            let found = account.and_then(|i| {
-                let limits = &mut self.accounts[i].limits.iter();
-                Some((i, limits.find(|l| l.name == window.window.as_str())?))
-            });
-            let Some((account, limit)) = found else {
-                continue;
-            };
-            let title = window.title();
-            let waits = waiting
-                .iter()
-                .any(|w| w.binding == title && matches!(w.because.as_str(), "pacing" | "behind"));
-            self.measures
-                .sample(account, window, limit.spent_at(now), waits);
-        }
-        let running = self.agents.iter().filter_map(|a| match &a.state {
-            State::Working(run) => Some((run.task, run.attempt)),
-            _ => None,
-        });
-        self.measures.printed_for(running.collect());
-    }
-
-    async fn calibrate(&mut self) -> Result<(), CliError> {
-        let since = Timestamp::from_millis(self.now()).to_string();
-        let Reply::SpendReport(report) = self
-            .ask(json!({ "report.spend": { "since": since } }))
-            .await?
-        else {
-            return Err(internal("a report"));
-        };
-        self.measures.calibrations.extend(report.calibration);
-        Ok(())
     }
 }
 
