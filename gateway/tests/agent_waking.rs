@@ -209,3 +209,40 @@ async fn a_pause_and_what_is_kept_for_one_wake_nobody() {
     desk.ok("ana", "resume", json!({})).await;
     until_told(&desk, [1, 0, 0]).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_with_a_claim_for_budget_is_told_only_of_what_another_account_pays_for() {
+    let desk = crew().await;
+    let limit = json!({ "provider": "claude", "limit": 1_000, "unit": "tokens", "every": "7d", "pace": "none" });
+    desk.ok("ana", "budget.set", limit).await;
+    let on =
+        |provider: &str, tokens: u64| json!({ "provider": provider, "projected_tokens": tokens });
+    let full = desk.add("Full", on("claude", 1_000)).await;
+    desk.claim("mia", Some(&full)).await;
+    let waits = desk.add("Waits", on("claude", 500)).await;
+    until_told(&desk, [1, 0, 0]).await;
+    let claim = json!({ "task": waits });
+    assert_eq!(
+        desk.refused("a1", "task.claim", claim).await,
+        Code::BudgetCap
+    );
+    assert!(
+        desk.items("a1", 50).await.is_empty(),
+        "trying was the answer"
+    );
+    desk.add("More", on("claude", 500)).await;
+    desk.items("a2", 50).await;
+    desk.clock.advance(2);
+    until_told(&desk, [1, 1, 0]).await;
+    desk.items("a1", 50).await;
+    desk.clock.advance(3);
+    looked_again(&desk).await;
+    assert_eq!(told(&desk).await, [1, 1, 0], "its claim starts by itself");
+    let other = desk.add("Other", on("spare", 500)).await;
+    for who in ["a1", "a4"] {
+        desk.items(who, 50).await;
+    }
+    desk.clock.advance(2);
+    until_told(&desk, [2, 1, 0]).await;
+    assert_eq!(desk.claim("a1", None).await.id, other);
+}

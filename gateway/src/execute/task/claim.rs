@@ -11,7 +11,7 @@ use fleet_protocol::{Problem, Reply};
 use uuid::Uuid;
 
 use super::super::budget::{self, Claimer, Verdict};
-use super::super::{Exec, Stop};
+use super::super::{Exec, Stop, inbox};
 use super::fit::{Fit, fit, switches};
 use super::row::{self, Row};
 use super::{dispatch, replan, reserve, write};
@@ -46,11 +46,17 @@ async fn claim_this(
     let work = row.work(fit.map(|f| f.holder));
     match begin(exec, &row, &work, Some(&claimer), Waits::Yes).await? {
         Begun::Yes(row, notes) => claimed(exec, *row, notes).await,
-        Begun::No(problem) => {
-            exec.keep_refused = true;
-            Err(Stop::Refused(problem))
-        }
+        Begun::No(problem) => in_vain(exec, problem).await,
     }
+}
+
+/// Nothing begins; what was found out is kept, and that it was tried answers what the agent was told of ready work.
+async fn in_vain(exec: &mut Exec<'_>, problem: Box<Problem>) -> Result<Reply, Stop> {
+    exec.keep_refused = true;
+    if let Some(agent) = exec.actor.agent.as_ref().map(|a| a.id) {
+        inbox::tried(exec, agent).await?;
+    }
+    Err(Stop::Refused(problem))
 }
 
 /// Who asks, as somebody whose claim may wait.
@@ -86,10 +92,7 @@ async fn claim_next(exec: &mut Exec<'_>, fit: Option<Fit>) -> Result<Reply, Stop
         }
     }
     match first {
-        Some(problem) => {
-            exec.keep_refused = true;
-            Err(Stop::Refused(problem))
-        }
+        Some(problem) => in_vain(exec, problem).await,
         None => replan::nothing_ready(exec, role).await,
     }
 }
