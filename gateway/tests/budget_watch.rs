@@ -22,6 +22,9 @@ async fn alerts(desk: &Desk) -> Vec<AlertView> {
     }
 }
 
+/// Between two looks: a loop that only yields keeps the runtime's timers, and with them the sweep, from running.
+const LOOK: std::time::Duration = std::time::Duration::from_millis(20);
+
 /// The rule and subject of each open alert, the newest first.
 async fn open(desk: &Desk) -> Vec<(String, String)> {
     let all = alerts(desk).await.into_iter();
@@ -42,7 +45,7 @@ async fn until_open(desk: &Desk, wanted: &[(&str, &str)]) {
             {
                 return;
             }
-            tokio::task::yield_now().await;
+            tokio::time::sleep(LOOK).await;
         }
     };
     tokio::time::timeout(std::time::Duration::from_secs(20), looking)
@@ -62,7 +65,7 @@ async fn planned(desk: &Desk) {
             if days > 0 {
                 return;
             }
-            tokio::task::yield_now().await;
+            tokio::time::sleep(LOOK).await;
         }
     };
     tokio::time::timeout(std::time::Duration::from_secs(20), looking)
@@ -359,7 +362,7 @@ async fn a_chart_shows_what_was_spent_by_when_and_comes_each_morning() {
     desk.clock.advance(15 * 3_600);
     let looking = async {
         while desk.said("budget", "\"charts\"").await == 0 {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(LOOK).await;
         }
     };
     tokio::time::timeout(std::time::Duration::from_secs(20), looking)
