@@ -103,9 +103,6 @@ impl CliError {
 
     /// The process's exit.
     pub fn exit(&self) -> Exit {
-        if self.is_reader_gone() {
-            return Exit::Done;
-        }
         match self {
             Self::Settings(_)
             | Self::Credentials(_)

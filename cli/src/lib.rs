@@ -69,7 +69,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
     let exit = match runtime.block_on(dispatch(&context, &matches)) {
         Ok(exit) => exit,
         Err(Failure::Usage(error)) => return usage(&error),
-        Err(Failure::Command(error)) if error.is_reader_gone() => error.exit(),
+        Err(Failure::Command(error)) if error.is_reader_gone() => Exit::Done,
         Err(Failure::Command(error)) => {
             out.error(&error);
             error.exit()

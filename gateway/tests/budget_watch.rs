@@ -13,7 +13,7 @@ use fleet_protocol::Reply;
 use fleet_protocol::reply::{AlertView, AuditView, WindowView};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use work_desk::Desk;
+use work_desk::{Desk, LOOK};
 
 async fn alerts(desk: &Desk) -> Vec<AlertView> {
     match desk.ask("vic", "alert.list", json!({})).await {
@@ -21,9 +21,6 @@ async fn alerts(desk: &Desk) -> Vec<AlertView> {
         other => panic!("no alerts: {other:?}"),
     }
 }
-
-/// Between two looks: a loop that only yields keeps the runtime's timers, and with them the sweep, from running.
-const LOOK: std::time::Duration = std::time::Duration::from_millis(20);
 
 /// The rule and subject of each open alert, the newest first.
 async fn open(desk: &Desk) -> Vec<(String, String)> {

@@ -9,10 +9,7 @@
 mod work_desk;
 
 use serde_json::json;
-use work_desk::Desk;
-
-/// Between two looks at the register.
-const LOOK: std::time::Duration = std::time::Duration::from_millis(20);
+use work_desk::{Desk, LOOK};
 
 /// The room is made, as the bot would.
 async fn room(desk: &Desk, key: &str, room_id: &str) {

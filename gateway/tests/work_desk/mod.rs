@@ -38,6 +38,9 @@ pub const PEOPLE: &[&str] = &["ana", "ben", "mia", "vic", "out"];
 /// Agents of the desk, by the localpart of their users.
 pub const AGENTS: &[&str] = &["a1", "a2", "a3", "a4", "a5", "a6", "a7", "a8"];
 
+/// Between two looks: a loop that only yields keeps the runtime's timers, and with them the sweep, from running.
+pub const LOOK: std::time::Duration = std::time::Duration::from_millis(20);
+
 /// A clock that stands until it is moved.
 #[derive(Clone)]
 pub struct HandClock(Arc<Mutex<Timestamp>>);

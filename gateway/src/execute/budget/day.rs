@@ -71,8 +71,7 @@ async fn check(exec: &mut Exec<'_>) -> Result<(), Stop> {
 /// A difference between meters is over when a day has passed since it was told: one that goes on is told
 /// anew, at most once a day.
 async fn settle(exec: &mut Exec<'_>) -> Result<(), Stop> {
-    let before = exec.now.0.checked_sub(SignedDuration::from_hours(24));
-    let before = before.map_or(exec.now, Timestamp);
+    let before = exec.now.earlier(SignedDuration::from_hours(24));
     let over = sqlx::query_scalar!(
         "SELECT subject FROM fleet.incidents WHERE tenant_id = $1 AND rule = $2 AND resolved_at IS NULL AND opened_at <= $3",
         exec.tenant.as_str(),

@@ -106,11 +106,7 @@ fn nobody(to: &str) -> Stop {
 }
 
 fn alive_since(exec: &Exec<'_>) -> db::Time {
-    let since = exec
-        .now
-        .0
-        .saturating_sub(SignedDuration::from_secs(SILENT_AFTER));
-    db::time(fleet_protocol::Timestamp(since.unwrap_or(exec.now.0)))
+    db::time(exec.now.earlier(SignedDuration::from_secs(SILENT_AFTER)))
 }
 
 /// Every agent of a role but who asks.

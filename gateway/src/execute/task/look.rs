@@ -1,6 +1,6 @@
 //! What waits for budget starts by itself when it fits.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use fleet_policy::bounds::WorkerBounds;
 use fleet_policy::budget::queue::Look;
@@ -59,10 +59,8 @@ struct Looking {
 
 /// What some of the tasks in front rest on.
 struct Round {
-    /// Those that wait still.
-    rows: BTreeMap<Uuid, (usize, Row)>,
-    /// Those that wait no more.
-    gone: BTreeSet<Uuid>,
+    /// Each with its place among the works; none where it waits no more.
+    rows: BTreeMap<Uuid, Option<(usize, Row)>>,
     works: Vec<Work>,
     crew: Crew,
     ground: Ground,
@@ -79,13 +77,17 @@ impl Looking {
         {
             if let Some(eta) = self.seen.covers(&queued.lane, queued.need) {
                 self.behind.push((queued.task, eta));
-            } else if round.gone.remove(&queued.task) {
-                budget::leave(exec, &[queued.task]).await?;
-            } else if let Some((place, row)) = round.rows.remove(&queued.task) {
-                self.one(exec, queued, row, place, &mut round).await?;
-            } else {
-                self.waiting.push_front(queued);
-                break;
+                continue;
+            }
+            match round.rows.remove(&queued.task) {
+                Some(Some((place, row))) => {
+                    self.one(exec, queued, row, place, &mut round).await?;
+                }
+                Some(None) => budget::leave(exec, &[queued.task]).await?,
+                None => {
+                    self.waiting.push_front(queued);
+                    break;
+                }
             }
         }
         // Their claims wait with them already.
@@ -111,11 +113,11 @@ impl Looking {
         let agent = claimer.and_then(Claimer::agent);
         // Something else than the budget may keep it, as well as that nobody pays for it as things are; the others need not
         // wait for that.
-        let fits = agent.is_none_or(|a| round.crew.fit(a, self.bounds).is_ok());
+        let fits = agent.map(|a| round.crew.fit(a, self.bounds)).transpose();
         let work = &round.works[place];
         let verdict = match fits {
-            true => round.ground.decide(exec, place, work).await,
-            false => return again(exec, queued.task).await,
+            Ok(_) => round.ground.decide(exec, place, work).await,
+            Err(stop) => Err(stop),
         };
         let verdict = match verdict {
             Err(Stop::Refused(_)) => return again(exec, queued.task).await,
@@ -144,32 +146,28 @@ impl Looking {
         let is_next = |q: &&Queued| self.seen.covers(&q.lane, q.need).is_none();
         let next: Vec<&Queued> = self.waiting.iter().filter(is_next).take(AT_ONCE).collect();
         let ids: Vec<Uuid> = next.iter().map(|q| q.task).collect();
-        let mut found: BTreeMap<Uuid, Row> = BTreeMap::new();
-        for row in row::lock_all(exec, &ids).await? {
-            if is_waiting(row.status) {
-                found.insert(row.id, row);
-            }
-        }
+        let locked = row::lock_all(exec, &ids).await?.into_iter();
+        let waiting = locked.filter(|row| is_waiting(row.status));
+        let mut found: BTreeMap<Uuid, Row> = waiting.map(|row| (row.id, row)).collect();
         let agents = next.iter().filter_map(|q| q.claimer.as_ref()?.agent());
         let agents: Vec<Uuid> = agents.map(|agent| agent.id).collect();
         let crew = Crew::read(exec, &agents).await?;
-        let (mut rows, mut works, mut gone) = (BTreeMap::new(), Vec::new(), BTreeSet::new());
+        let (mut rows, mut works) = (BTreeMap::new(), Vec::new());
         for queued in next {
             let Some(row) = found.remove(&queued.task) else {
-                gone.insert(queued.task);
+                rows.insert(queued.task, None);
                 continue;
             };
             let agent = queued.claimer.as_ref().and_then(Claimer::agent);
             let holder = agent.map(|agent| crew.holder(agent)).transpose()?;
             let place = works.len();
             works.push(row.work(holder));
-            rows.insert(row.id, (place, row));
+            rows.insert(row.id, Some((place, row)));
         }
         let mut ground = Ground::read(exec, &works).await?;
         ground.stand(&self.waiting);
         Ok(Round {
             rows,
-            gone,
             works,
             crew,
             ground,

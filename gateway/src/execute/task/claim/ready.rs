@@ -35,8 +35,8 @@ pub(super) async fn next(
     // What shares the account of a refused one would be refused as well.
     let providers: Vec<String> = refused.iter().filter_map(|(_, p)| p.clone()).collect();
     let (tenant, person) = (exec.tenant.as_str(), whose.person.as_deref());
-    // Two statements, so that the plan of the first can use the index by role. That of a provider is an expression, or
-    // a fleet with one provider would be planned for as if nothing were left: all sorted to find the first.
+    // Two statements, so that the plan of the first can use the index by role. The provider is compared as an expression: by
+    // its column a fleet with one provider would be planned for as if nothing were left, and all be sorted to find the first.
     let found = match role {
         Some(role) => sqlx::query_scalar!(
             r#"SELECT t.id FROM fleet.tasks t
